@@ -1,0 +1,1 @@
+//! Bytes of events and snapshots: protocol-buffer messages, so that fields can be added.

@@ -1,0 +1,1 @@
+//! The actix actors around the aggregates.
