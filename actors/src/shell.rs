@@ -1,1 +1,21 @@
-//! The actix actors around the aggregates.
+//! The actix actors around the aggregates, and how they talk.
+//!
+//! A *lane* is a thread that hosts shards or asks for things: an HTTP worker, a shard thread, the workflow thread.
+//! Each shard lives on one lane, and its [`directory`] starts, addresses and passivates the actors of its warm
+//! entities. Commands leave a lane in batches, once per poll round; replies come back the same way. A reply says on
+//! which log position it rests, and the lane that asked holds it back until that position is committed: there is no
+//! other place where an effect could leave too early.
+
+pub mod directory;
+pub mod entity;
+pub mod fabric;
+pub mod lane;
+pub mod loader;
+pub mod message;
+pub mod order;
+pub mod timers;
+
+pub use fabric::{Fabric, LaneId, Settings, Shard};
+pub use lane::{Ask, Lane};
+pub use loader::{Loaded, Loader};
+pub use message::{Done, Failure, Question, View};
