@@ -1,0 +1,164 @@
+//! The embedded store: entity snapshots and everything that is looked up by something else than an entity's id.
+//!
+//! It is a cache: each row follows from committed frames, the projection alone writes it, and losing all of it costs
+//! a rebuild and no truth. So nothing is durable before [`Store::sync`], and a batch is there wholly or not at all.
+
+mod disk;
+mod memory;
+
+pub use disk::{DiskStore, Limits};
+pub use memory::MemoryStore;
+
+use std::collections::BTreeMap;
+
+/// What a row is about. The number is the first byte of its key on disk: never change or reuse one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Table {
+    /// How far the store has come, and the counters of the audit.
+    Meta = 1,
+    /// Entity → its state.
+    Snapshot = 2,
+    /// Due time, entity → nothing (S5).
+    Due = 3,
+    /// Day, SKU, operation → what it did (S17).
+    Remembered = 4,
+    /// SKU, version → its events.
+    Movements = 5,
+    /// Buyer, time, order → nothing.
+    OrdersByBuyer = 6,
+    /// State, time, order → nothing.
+    OrdersByState = 7,
+    /// Time, order → nothing.
+    OrdersByTime = 8,
+    /// Time, order → nothing: orders that a person must look at.
+    Attention = 9,
+}
+
+impl Table {
+    /// All of them, in the order of their keys.
+    pub const ALL: [Table; 9] = [
+        Table::Meta,
+        Table::Snapshot,
+        Table::Due,
+        Table::Remembered,
+        Table::Movements,
+        Table::OrdersByBuyer,
+        Table::OrdersByState,
+        Table::OrdersByTime,
+        Table::Attention,
+    ];
+
+    /// The table of this number.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Table> {
+        Table::ALL.into_iter().find(|&table| table as u8 == number)
+    }
+
+    /// The full key of a row.
+    fn key(self, key: &[u8]) -> Vec<u8> {
+        let mut full = Vec::with_capacity(key.len() + 1);
+        full.push(self as u8);
+        full.extend_from_slice(key);
+        full
+    }
+}
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The files cannot be read or written, or are not what they should be.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// A key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Which rows of a table to read.
+#[derive(Debug, Clone, Copy)]
+pub struct Range<'a> {
+    /// From this key on, inclusive.
+    pub from: &'a [u8],
+    /// Up to this key, exclusive; `None`: to the end of the table.
+    pub to: Option<&'a [u8]>,
+    /// Greatest key first.
+    pub reverse: bool,
+    /// At most so many rows.
+    pub limit: usize,
+}
+
+/// Reads rows.
+pub trait Read: Send + Sync {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Is there a row of this key? Cheap when there is none.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error>;
+
+    /// Rows in the order of their keys.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    fn range(&self, table: Table, range: Range<'_>) -> Result<Vec<Row>, Error>;
+}
+
+/// Rows that are written together. The last one of a key counts.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// By full key, so that no key is twice in it: a store may give all rows of a batch one sequence number.
+    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
+    bytes: usize,
+}
+
+impl Batch {
+    /// Writes a row.
+    pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.bytes += key.len() + value.len();
+        self.rows.insert(table.key(key), Some(value));
+    }
+
+    /// Takes a row out, if it is there.
+    pub fn delete(&mut self, table: Table, key: &[u8]) {
+        self.bytes += key.len();
+        self.rows.insert(table.key(key), None);
+    }
+
+    /// Keys and values, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Is there nothing to write?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// Reads and writes rows. Many may read while one writes.
+pub trait Store: Read {
+    /// Writes all rows of the batch, or none. Not durable until [`Store::sync`].
+    ///
+    /// # Errors
+    /// [`Error`] when it could not be written; the store must not be used any more then.
+    fn write(&self, batch: Batch) -> Result<(), Error>;
+
+    /// Returns when everything written before is durable.
+    ///
+    /// # Errors
+    /// [`Error`] when that is not sure; the store must not be used any more then.
+    fn sync(&self) -> Result<(), Error>;
+
+    /// The rows as they are now, unmoved by later writes.
+    fn view(&self) -> Box<dyn Read>;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! The store on disk: fjall, one keyspace for all tables.
+//!
+//! One keyspace and not one per table, because a memtable then holds whole batches: whatever survives a power loss is
+//! a prefix of the batches, over all tables alike, and no idle table pins old journal files. See
+//! docs/adr/0006-one-keyspace.md.
+
+use super::{Batch, Error, Range, Read, Row, Store, Table};
+use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
+use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
+use std::path::Path;
+
+/// What the store may take. It keeps at most about `cache + 5 × memtable` bytes in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Blocks kept in memory, in bytes.
+    pub cache: u64,
+    /// Writes kept in memory before they become a table file, in bytes.
+    pub memtable: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { cache: 64 << 20, memtable: 16 << 20 }
+    }
+}
+
+/// See the module.
+pub struct DiskStore {
+    database: Database,
+    rows: Keyspace,
+}
+
+impl DiskStore {
+    /// Opens the store in `directory`; an empty one when there is none.
+    ///
+    /// # Errors
+    /// [`Error`] when the files cannot be opened: delete the directory, and the store is rebuilt.
+    pub fn open(directory: &Path, limits: Limits) -> Result<DiskStore, Error> {
+        let database = Database::builder(directory)
+            .cache_size(limits.cache)
+            .max_journaling_size((limits.memtable * 5).max(64 << 20))
+            .manual_journal_persist(true)
+            .worker_threads(1)
+            .open()?;
+        let options = || {
+            KeyspaceCreateOptions::default()
+                .manual_journal_persist(true)
+                .max_memtable_size(limits.memtable)
+                // Most questions are "is there nothing of this new order?": ten bits a key on every level answer it.
+                .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0))))
+                .expect_point_read_hits(false)
+        };
+        let rows = database.keyspace("rows", options)?;
+        Ok(DiskStore { database, rows })
+    }
+
+    /// Deletes whatever is in `directory` and opens an empty store there.
+    ///
+    /// # Errors
+    /// [`Error`] when the files cannot be deleted or made.
+    pub fn recreate(directory: &Path, limits: Limits) -> Result<DiskStore, Error> {
+        match std::fs::remove_dir_all(directory) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Failed(error.to_string())),
+            _ => DiskStore::open(directory, limits),
+        }
+    }
+}
+
+impl Read for DiskStore {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.rows.get(table.key(key))?.map(|value| value.to_vec()))
+    }
+
+    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
+        Ok(self.rows.contains_key(table.key(key))?)
+    }
+
+    fn range(&self, table: Table, range: Range<'_>) -> Result<Vec<Row>, Error> {
+        // A range over the keyspace itself would see half of a batch that is just being written.
+        range_of(&self.database.snapshot(), &self.rows, table, range)
+    }
+}
+
+impl Store for DiskStore {
+    fn write(&self, batch: Batch) -> Result<(), Error> {
+        let mut writes = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), batch.rows.len());
+        for (key, value) in batch.rows {
+            match value {
+                Some(value) => writes.insert(&self.rows, key, value),
+                None => writes.remove(&self.rows, key),
+            }
+        }
+        Ok(writes.commit()?)
+    }
+
+    fn sync(&self) -> Result<(), Error> {
+        Ok(self.database.persist(PersistMode::SyncAll)?)
+    }
+
+    fn view(&self) -> Box<dyn Read> {
+        Box::new(View { snapshot: self.database.snapshot(), rows: self.rows.clone() })
+    }
+}
+
+struct View {
+    snapshot: Snapshot,
+    rows: Keyspace,
+}
+
+impl Read for View {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.snapshot.get(&self.rows, table.key(key))?.map(|value| value.to_vec()))
+    }
+
+    fn contains(&self, table: Table, key: &[u8]) -> Result<bool, Error> {
+        Ok(self.snapshot.contains_key(&self.rows, table.key(key))?)
+    }
+
+    fn range(&self, table: Table, range: Range<'_>) -> Result<Vec<Row>, Error> {
+        range_of(&self.snapshot, &self.rows, table, range)
+    }
+}
+
+fn range_of(snapshot: &Snapshot, rows: &Keyspace, table: Table, range: Range<'_>) -> Result<Vec<Row>, Error> {
+    let from = table.key(range.from);
+    let to = range.to.map_or_else(|| vec![table as u8 + 1], |to| table.key(to));
+    if from >= to {
+        return Ok(Vec::new());
+    }
+    let row = |guard: Guard| {
+        let (key, value) = guard.into_inner()?;
+        Ok((key[1..].to_vec(), value.to_vec()))
+    };
+    let found = snapshot.range(rows, from..to);
+    match range.reverse {
+        false => found.take(range.limit).map(row).collect(),
+        true => found.rev().take(range.limit).map(row).collect(),
+    }
+}
+
+impl From<fjall::Error> for Error {
+    fn from(error: fjall::Error) -> Error {
+        Error::Failed(error.to_string())
+    }
+}

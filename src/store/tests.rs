@@ -1,0 +1,114 @@
+#![allow(clippy::unwrap_used)] // a test that cannot write its store has failed
+
+use super::*;
+use proptest::prelude::*;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(Table, Vec<u8>, Vec<u8>),
+    Delete(Table, Vec<u8>),
+    Write,
+    Sync,
+    Range(Table, Vec<u8>, Option<Vec<u8>>, bool, usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let table = || prop::sample::select(&Table::ALL[..]);
+    let key = || prop::collection::vec(prop::sample::select(&[0u8, 1, 127, 254, 255][..]), 0..4);
+    prop_oneof![
+        8 => (table(), key(), prop::collection::vec(any::<u8>(), 0..9)).prop_map(|(t, k, v)| Step::Put(t, k, v)),
+        3 => (table(), key()).prop_map(|(t, k)| Step::Delete(t, k)),
+        4 => Just(Step::Write),
+        1 => Just(Step::Sync),
+        4 => (table(), key(), prop::option::of(key()), any::<bool>(), 0..6usize)
+            .prop_map(|(t, from, to, reverse, limit)| Step::Range(t, from, to, reverse, limit)),
+    ]
+}
+
+fn all_rows(store: &dyn Read) -> Vec<(Table, Vec<Row>)> {
+    let everything = Range { from: &[], to: None, reverse: false, limit: usize::MAX };
+    Table::ALL.into_iter().map(|table| (table, store.range(table, everything).unwrap())).collect()
+}
+
+fn copy(batch: &Batch) -> Batch {
+    Batch { rows: batch.rows.clone(), bytes: batch.bytes }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn both_stores_answer_alike(steps in prop::collection::vec(step(), 1..80)) {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = DiskStore::open(directory.path(), Limits::default()).unwrap();
+        let memory = MemoryStore::default();
+        let mut batch = Batch::default();
+        for step in steps {
+            match step {
+                Step::Put(table, key, value) => batch.put(table, &key, value),
+                Step::Delete(table, key) => batch.delete(table, &key),
+                Step::Write => {
+                    let (seen_disk, seen_memory) = (disk.view(), memory.view());
+                    let before = all_rows(&memory);
+                    disk.write(copy(&batch)).unwrap();
+                    memory.write(std::mem::take(&mut batch)).unwrap();
+                    prop_assert_eq!(&all_rows(&*seen_disk), &before, "a view stays as it was");
+                    prop_assert_eq!(&all_rows(&*seen_memory), &before);
+                }
+                Step::Sync => {
+                    disk.sync().unwrap();
+                    memory.sync().unwrap();
+                }
+                Step::Range(table, from, to, reverse, limit) => {
+                    let range = Range { from: &from, to: to.as_deref(), reverse, limit };
+                    prop_assert_eq!(disk.range(table, range).unwrap(), memory.range(table, range).unwrap());
+                    prop_assert_eq!(disk.get(table, &from).unwrap(), memory.get(table, &from).unwrap());
+                    prop_assert_eq!(disk.contains(table, &from).unwrap(), memory.contains(table, &from).unwrap());
+                }
+            }
+        }
+        let expected = all_rows(&memory);
+        prop_assert_eq!(&all_rows(&disk), &expected);
+        disk.sync().unwrap();
+        drop(disk);
+        let reopened = DiskStore::open(directory.path(), Limits::default()).unwrap();
+        prop_assert_eq!(all_rows(&reopened), expected);
+    }
+}
+
+#[test]
+fn an_unsynced_write_may_be_lost_and_a_synced_one_not() {
+    let store = MemoryStore::default();
+    let put = |key: &[u8], value: &[u8]| {
+        let mut batch = Batch::default();
+        batch.put(Table::Meta, key, value.to_vec());
+        store.write(batch).unwrap();
+    };
+    put(b"a", b"1");
+    store.sync().unwrap();
+    put(b"a", b"2");
+    put(b"b", b"1");
+    store.crash(|| true);
+    assert_eq!(store.get(Table::Meta, b"a").unwrap(), Some(b"1".to_vec()));
+    assert_eq!(store.get(Table::Meta, b"b").unwrap(), None);
+}
+
+#[test]
+fn a_recreated_store_is_empty() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DiskStore::open(directory.path(), Limits::default()).unwrap();
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, b"a", b"1".to_vec());
+    store.write(batch).unwrap();
+    store.sync().unwrap();
+    drop(store);
+    let store = DiskStore::recreate(directory.path(), Limits::default()).unwrap();
+    assert_eq!(store.get(Table::Meta, b"a").unwrap(), None);
+}
+
+#[test]
+fn the_numbers_of_the_tables_never_change() {
+    assert_eq!(Table::ALL.map(|table| table as u8), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    assert_eq!(Table::from_number(5), Some(Table::Movements));
+    assert_eq!(Table::from_number(0), None);
+}
