@@ -38,4 +38,11 @@ pub trait Journal: Send + Sync {
 
     /// The last committed position.
     fn committed(&self) -> Position;
+
+    /// Has the log stopped for good? Nothing beyond [`Journal::committed`] will ever be committed then.
+    fn stopped(&self) -> bool;
+
+    /// Wakes the writer. A lane calls it once per poll round in which it appended, so that many records share the
+    /// wake-up; `append` itself wakes nobody.
+    fn kick(&self);
 }

@@ -6,16 +6,19 @@
 //! which log position it rests, and the lane that asked holds it back until that position is committed: there is no
 //! other place where an effect could leave too early.
 
-pub mod directory;
-pub mod entity;
+mod cart;
+mod directory;
+mod entity;
 pub mod fabric;
 pub mod lane;
 pub mod loader;
 pub mod message;
-pub mod order;
-pub mod timers;
+mod order;
+mod sku;
+pub mod stats;
+mod timers;
 
-pub use fabric::{Fabric, LaneId, Settings, Shard};
+pub use fabric::{Clock, Fabric, LaneId, Permit, Settings, Shard};
 pub use lane::{Ask, Lane};
 pub use loader::{Loaded, Loader};
 pub use message::{Done, Failure, Question, View};

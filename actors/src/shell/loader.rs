@@ -27,6 +27,10 @@ pub trait Loader: Send + Sync {
     /// Reads `entity` with everything that happened to it up to `at_least`, waiting until that much is committed.
     fn load(&self, entity: EntityId, at_least: Position, on_loaded: OnLoaded);
 
+    /// The log is readable through [`Loader::load`] up to here without waiting. An entity stays warm until its last
+    /// event is (S11).
+    fn readable(&self) -> Position;
+
     /// Is there surely nothing of `entity`, in memory or in the store? Answered on the caller's thread, so it must be
     /// quick when the answer is yes: it is asked for every new order.
     fn absent(&self, entity: &EntityId) -> bool;

@@ -32,6 +32,8 @@ pub enum Question {
     Order(Box<order::Command>),
     /// What an order looks like. Answer: [`View::Order`].
     ReadOrder,
+    /// The order of a cart that was checked out before: answered as a repeat.
+    ReplayOrder,
     /// A cart's lines, to be placed as this order. Sent by the cart itself.
     PlaceCart(Box<PlaceRequest>, CartHalf),
     /// A SKU's answer to a hold that this order asked for.
@@ -54,14 +56,59 @@ pub struct CheckOut {
 }
 
 /// The cart's half of a checkout: the cart changes nothing until the order says how it ended.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct CartHalf {
-    /// Which cart.
-    pub cart: CartId,
     /// Its version after the event.
     pub version: Version,
     /// `CheckedOut`, for the order's record.
     pub event: cart::Event,
+    /// Owed to the cart.
+    pub promise: CartPromise,
+}
+
+/// Word of how a checkout ended, owed to its cart. Dropped without one, it says that there is no order.
+#[derive(Debug)]
+pub struct CartPromise {
+    cart: CartId,
+    order: OrderId,
+    kept: bool,
+}
+
+impl CartPromise {
+    /// Owes `cart` the end of its checkout as `order`.
+    #[must_use]
+    pub fn new(cart: CartId, order: OrderId) -> CartPromise {
+        CartPromise { cart, order, kept: false }
+    }
+
+    /// The cart.
+    #[must_use]
+    pub fn cart(&self) -> CartId {
+        self.cart
+    }
+
+    /// The order was placed, with the cart's event in its record at this position.
+    pub fn placed(mut self, position: Position) {
+        self.kept = true;
+        self.tell(Some(position));
+    }
+
+    fn tell(&self, placed: Option<Position>) {
+        lane::send(Envelope {
+            to: EntityId::Cart(self.cart),
+            question: Question::CheckOutEnded { order: self.order, placed },
+            reply: ReplyTo::nobody(),
+            rests_on: placed.unwrap_or_default(),
+        });
+    }
+}
+
+impl Drop for CartPromise {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.tell(None);
+        }
+    }
 }
 
 /// A question on its way to its entity.

@@ -1,0 +1,410 @@
+//! A shard's directory: starts the actors of its warm entities, holds their only addresses, fires their timers,
+//! reloads them after a crash and lets them go when they are idle.
+//!
+//! An entity leaves only with nothing outstanding, and only when everything that it handed to the log can be read back
+//! (S11). So there are never two incarnations that know different things.
+
+use crate::cart::Cart;
+use crate::ids::EntityId;
+use crate::order::{self, Order};
+use crate::record::Position;
+use crate::shell::cart::CartActor;
+use crate::shell::entity::Shell;
+use crate::shell::fabric::{Fabric, Parcel, Shard};
+use crate::shell::lane::Lane;
+use crate::shell::loader::Loaded;
+use crate::shell::message::{Envelope, Failure, Question, ReplyTo};
+use crate::shell::order::OrderActor;
+use crate::shell::sku::SkuActor;
+use crate::shell::stats::{bump, kind};
+use crate::shell::timers::Timers;
+use crate::sku::{self, Sku};
+use crate::time::Timestamp;
+use crate::{cart, shell::stats::Stats};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How often timers fire and idle entities are looked for.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Crashes are forgotten, and quarantine is lifted, after so many ticks (a minute).
+const FORGIVE_AFTER: u64 = 60_000 / TICK.as_millis() as u64;
+
+/// What a directory and the actor of one entity both see; all on one thread.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// The highest position that the entity has handed to the log.
+    pub last: Cell<Position>,
+    /// Messages in its mailbox, and answers that it waits for.
+    pub outstanding: Cell<u32>,
+    /// The directory's tick when it was last used.
+    pub used: Cell<u64>,
+    /// The earliest deadline armed for it.
+    pub armed: Cell<Option<Timestamp>>,
+}
+
+/// What a directory and all its entities' actors share; all on one thread.
+pub(crate) struct ShardState {
+    pub timers: RefCell<Timers>,
+    pub lane: Rc<Lane>,
+    pub fabric: Arc<Fabric>,
+}
+
+/// Questions for entities of this shard, in the order in which they were sent.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Batch(pub Vec<Envelope>);
+
+/// A cold entity has been read back, or could not be.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arrived {
+    pub entity: EntityId,
+    pub outcome: Result<Loaded, String>,
+}
+
+/// Deadlines of entities that come up soon.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Arm(pub Vec<(Timestamp, EntityId)>);
+
+/// An entity's actor panicked while it decided or applied. Nothing of that command reached the log.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Crashed(pub EntityId);
+
+/// A question that its entity could not take now.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Requeue(pub Envelope);
+
+/// A question as an entity's actor receives it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Deliver(pub Envelope);
+
+enum Entry {
+    /// Being read back; its commands wait here, a bounded number of them.
+    Loading { parked: Vec<Envelope> },
+    /// Its actor is running.
+    Warm { address: Address, cell: Rc<Shared> },
+    /// It crashed too often.
+    Quarantined { until: u64 },
+}
+
+enum Address {
+    Sku(Addr<SkuActor>),
+    Cart(Addr<CartActor>),
+    Order(Addr<OrderActor>),
+}
+
+/// One shard's directory.
+pub struct Directory {
+    shard: Shard,
+    state: Rc<ShardState>,
+    entries: HashMap<EntityId, Entry, FixedState>,
+    /// Warm entities in the order in which they are looked at for passivation.
+    ring: VecDeque<EntityId>,
+    loading: usize,
+    crashes: HashMap<EntityId, (u32, u64), FixedState>,
+    tick: u64,
+}
+
+impl Actor for Directory {
+    type Context = Context<Directory>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.run_interval(TICK, |directory, context| directory.on_tick(context));
+    }
+}
+
+impl Directory {
+    pub(crate) fn start(shard: Shard, lane: &Rc<Lane>) -> Addr<Directory> {
+        let state =
+            ShardState { timers: RefCell::default(), lane: Rc::clone(lane), fabric: Arc::clone(lane.fabric()) };
+        Actor::start(Directory {
+            shard,
+            state: Rc::new(state),
+            entries: HashMap::default(),
+            ring: VecDeque::new(),
+            loading: 0,
+            crashes: HashMap::default(),
+            tick: 0,
+        })
+    }
+
+    fn stats(&self) -> &Stats {
+        &self.state.fabric.stats
+    }
+
+    fn route(&mut self, envelope: Envelope, me: &Addr<Directory>) {
+        match self.entries.get_mut(&envelope.to) {
+            Some(Entry::Warm { address, cell }) if address.connected() => {
+                cell.used.set(self.tick);
+                address.deliver(cell, envelope);
+            }
+            // The actor is gone without saying so: as after a crash.
+            Some(Entry::Warm { .. }) => {
+                self.crashed(envelope.to.clone());
+                self.route(envelope, me);
+            }
+            Some(Entry::Loading { parked }) => {
+                if parked.len() < self.state.fabric.settings.parked_per_entity {
+                    parked.push(envelope);
+                } else {
+                    bump(&self.state.fabric.stats.refused_full);
+                    envelope.reply.fail(Failure::Overloaded);
+                }
+            }
+            Some(Entry::Quarantined { .. }) => envelope.reply.fail(Failure::Quarantined),
+            None => self.activate(envelope, me),
+        }
+    }
+
+    /// Starts an entity that is not warm: at once if it is new, else when it has been read back.
+    fn activate(&mut self, envelope: Envelope, me: &Addr<Directory>) {
+        let entity = envelope.to.clone();
+        let may_be_new = matches!(envelope.question, Question::Place(_) | Question::PlaceCart(..));
+        if may_be_new && self.state.fabric.loader.absent(&entity) {
+            self.warm(&entity, Loaded::Absent, vec![envelope], me);
+            return;
+        }
+        if self.loading >= self.state.fabric.settings.loads_per_shard {
+            bump(&self.stats().refused_full);
+            // A timer must not be lost: it fires again at the next tick.
+            if is_tick(&envelope.question) {
+                self.state.timers.borrow_mut().arm(Timestamp::ZERO, entity);
+            }
+            envelope.reply.fail(Failure::Overloaded);
+            return;
+        }
+        // It left, if it ever was here, only when its last version could be read.
+        self.load(entity, Position(0), vec![envelope]);
+    }
+
+    fn load(&mut self, entity: EntityId, at_least: Position, parked: Vec<Envelope>) {
+        self.loading += 1;
+        self.entries.insert(entity.clone(), Entry::Loading { parked });
+        let (fabric, shard) = (Arc::clone(&self.state.fabric), self.shard);
+        let loaded = entity.clone();
+        self.state.fabric.loader.load(
+            entity,
+            at_least,
+            Box::new(move |outcome| {
+                let lane = fabric.lane_of(shard);
+                fabric.mail(lane, std::iter::once(Parcel::Loaded(shard, loaded, outcome)));
+            }),
+        );
+    }
+
+    fn warm(&mut self, entity: &EntityId, loaded: Loaded, parked: Vec<Envelope>, me: &Addr<Directory>) {
+        let cell = Rc::new(Shared::default());
+        cell.used.set(self.tick);
+        let state = Rc::clone(&self.state);
+        let address = match (entity, loaded) {
+            (EntityId::Sku(_), Loaded::Sku(sku, version)) => Address::sku(entity, *sku, version, state, &cell, me),
+            (EntityId::Sku(_), Loaded::Absent) => Address::sku(entity, Sku::default(), 0, state, &cell, me),
+            (EntityId::Cart(_), Loaded::Cart(cart, version)) => Address::cart(entity, *cart, version, state, &cell, me),
+            (EntityId::Cart(_), Loaded::Absent) => Address::cart(entity, Cart::default(), 0, state, &cell, me),
+            (EntityId::Order(_), Loaded::Order(order, version)) => {
+                Address::order(entity, *order, version, state, &cell, me)
+            }
+            (EntityId::Order(_), Loaded::Absent) => Address::order(entity, Order::default(), 0, state, &cell, me),
+            (_, other) => {
+                tracing::error!(%entity, ?other, "the loader answered with another kind of entity");
+                for envelope in parked {
+                    envelope.reply.fail(Failure::NotLoaded);
+                }
+                return;
+            }
+        };
+        bump(&self.stats().activations[kind(entity)]);
+        bump(&self.stats().warm[kind(entity)]);
+        for envelope in parked {
+            address.deliver(&cell, envelope);
+        }
+        self.entries.insert(entity.clone(), Entry::Warm { address, cell });
+        self.ring.push_back(entity.clone());
+    }
+
+    /// Reloads a crashed entity when everything that it handed to the log is committed (S1); or gives it up.
+    fn crashed(&mut self, entity: EntityId) {
+        let Some(Entry::Warm { cell, .. }) = self.entries.remove(&entity) else { return };
+        bump(&self.stats().crashes[kind(&entity)]);
+        self.stats().warm[kind(&entity)].fetch_sub(1, Ordering::Relaxed);
+        let (count, since) = self.crashes.entry(entity.clone()).or_insert((0, self.tick));
+        *count += 1;
+        let until = *since + FORGIVE_AFTER;
+        if *count >= self.state.fabric.settings.crashes_until_quarantine {
+            tracing::error!(%entity, crashes = *count, "quarantined after repeated crashes");
+            bump(&self.state.fabric.stats.quarantined);
+            self.entries.insert(entity, Entry::Quarantined { until });
+        } else {
+            tracing::error!(%entity, crashes = *count, "crashed; reloading");
+            self.load(entity, cell.last.get(), Vec::new());
+        }
+    }
+
+    fn on_tick(&mut self, context: &mut Context<Directory>) {
+        self.tick += 1;
+        let me = context.address();
+        self.fire_timers(&me);
+        self.passivate();
+        self.forgive();
+    }
+
+    fn fire_timers(&mut self, me: &Addr<Directory>) {
+        let overdue = self.state.fabric.clock.moment().overdue;
+        for _ in 0..self.state.fabric.settings.timers_per_tick {
+            let Some(entity) = self.state.timers.borrow_mut().due(overdue) else { return };
+            if let Some(Entry::Warm { cell, .. }) = self.entries.get(&entity) {
+                cell.armed.set(None);
+            }
+            bump(&self.stats().timers_fired);
+            let question = match &entity {
+                EntityId::Sku(_) => Question::Sku(sku::Command::Tick),
+                EntityId::Cart(_) => Question::Cart(cart::Command::Tick),
+                EntityId::Order(_) => Question::Order(Box::new(order::Command::Tick)),
+            };
+            self.route(Envelope { to: entity, question, reply: ReplyTo::nobody(), rests_on: Position(0) }, me);
+        }
+    }
+
+    /// Lets a few idle entities go; dropping the address ends the actor, whose mailbox is empty.
+    fn passivate(&mut self) {
+        let idle_ticks = self.state.fabric.settings.passivate_after.as_millis() as u64 / TICK.as_millis() as u64;
+        let readable = self.state.fabric.loader.readable();
+        for _ in 0..self.state.fabric.settings.passivate_per_tick.min(self.ring.len()) {
+            let Some(entity) = self.ring.pop_front() else { return };
+            let Some(Entry::Warm { cell, .. }) = self.entries.get(&entity) else { continue };
+            let idle = self.tick.saturating_sub(cell.used.get()) >= idle_ticks;
+            if idle && cell.outstanding.get() == 0 && cell.last.get() <= readable {
+                self.entries.remove(&entity);
+                bump(&self.stats().passivations[kind(&entity)]);
+                self.stats().warm[kind(&entity)].fetch_sub(1, Ordering::Relaxed);
+            } else {
+                self.ring.push_back(entity);
+            }
+        }
+    }
+
+    fn forgive(&mut self) {
+        if !self.tick.is_multiple_of(50) || self.crashes.is_empty() {
+            return;
+        }
+        let tick = self.tick;
+        let entries = &mut self.entries;
+        let quarantined = &self.state.fabric.stats.quarantined;
+        self.crashes.retain(|entity, (_, since)| {
+            let forgiven = tick >= *since + FORGIVE_AFTER;
+            if forgiven && matches!(entries.get(entity), Some(Entry::Quarantined { until }) if tick >= *until) {
+                entries.remove(entity);
+                quarantined.fetch_sub(1, Ordering::Relaxed);
+            }
+            !forgiven
+        });
+    }
+}
+
+fn is_tick(question: &Question) -> bool {
+    match question {
+        Question::Sku(sku::Command::Tick) | Question::Cart(cart::Command::Tick) => true,
+        Question::Order(command) => matches!(**command, order::Command::Tick),
+        _ => false,
+    }
+}
+
+impl Handler<Batch> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, Batch(envelopes): Batch, context: &mut Self::Context) {
+        let me = context.address();
+        self.stats().questions[self.shard.0].fetch_add(envelopes.len() as u64, Ordering::Relaxed);
+        for envelope in envelopes {
+            self.route(envelope, &me);
+        }
+    }
+}
+
+impl Handler<Arrived> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, Arrived { entity, outcome }: Arrived, context: &mut Self::Context) {
+        self.loading = self.loading.saturating_sub(1);
+        let Some(Entry::Loading { parked }) = self.entries.remove(&entity) else { return };
+        match outcome {
+            Ok(loaded) => self.warm(&entity, loaded, parked, &context.address()),
+            Err(error) => {
+                tracing::error!(%entity, error, "could not be loaded");
+                for envelope in parked {
+                    envelope.reply.fail(Failure::NotLoaded);
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Arm> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, Arm(timers): Arm, _: &mut Self::Context) {
+        let mut armed = self.state.timers.borrow_mut();
+        for (at, entity) in timers {
+            armed.arm(at, entity);
+        }
+    }
+}
+
+impl Handler<Crashed> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, Crashed(entity): Crashed, _: &mut Self::Context) {
+        self.crashed(entity);
+    }
+}
+
+impl Handler<Requeue> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, Requeue(envelope): Requeue, context: &mut Self::Context) {
+        self.route(envelope, &context.address());
+    }
+}
+
+impl Address {
+    fn sku(e: &EntityId, sku: Sku, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
+        Address::Sku(SkuActor(Shell::new(e.clone(), sku, v, s, Rc::clone(cell), me.clone())).start())
+    }
+
+    fn cart(e: &EntityId, cart: Cart, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
+        Address::Cart(CartActor::new(Shell::new(e.clone(), cart, v, s, Rc::clone(cell), me.clone())).start())
+    }
+
+    fn order(e: &EntityId, order: Order, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
+        Address::Order(OrderActor::new(Shell::new(e.clone(), order, v, s, Rc::clone(cell), me.clone())).start())
+    }
+
+    fn connected(&self) -> bool {
+        match self {
+            Address::Sku(address) => address.connected(),
+            Address::Cart(address) => address.connected(),
+            Address::Order(address) => address.connected(),
+        }
+    }
+
+    fn deliver(&self, cell: &Shared, envelope: Envelope) {
+        cell.outstanding.set(cell.outstanding.get() + 1);
+        match self {
+            Address::Sku(address) => address.do_send(Deliver(envelope)),
+            Address::Cart(address) => address.do_send(Deliver(envelope)),
+            Address::Order(address) => address.do_send(Deliver(envelope)),
+        }
+    }
+}

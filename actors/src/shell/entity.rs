@@ -1,0 +1,278 @@
+//! The thin shell around an aggregate: decide, apply, hand to the log, answer. No business rule lives here, and nothing
+//! here waits: the answer says on which position it rests, and the asker's lane holds it back until that is committed.
+
+use crate::cart::{self, Cart};
+use crate::ids::EntityId;
+use crate::journal::Class;
+use crate::order::{self, Order};
+use crate::record::{Entry, Event, Position, Record, Version};
+use crate::shell::directory::{Crashed, Deliver, Directory, Requeue, ShardState, Shared};
+use crate::shell::message::{Done, Envelope, Failure, Question, Reply, ReplyTo, View};
+use crate::shell::timers::HORIZON;
+use crate::sku::{self, Sku};
+use crate::time::{Moment, Timestamp};
+use actix::Addr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+/// What the shell needs of an aggregate.
+pub(crate) trait Aggregate: Default + Unpin + 'static {
+    type Command;
+    type Event;
+    type Refusal: Into<Failure>;
+
+    fn decide(
+        &self,
+        entity: &EntityId,
+        command: &Self::Command,
+        at: Moment,
+        state: &ShardState,
+    ) -> Result<Option<Vec<Self::Event>>, Self::Refusal>;
+    fn apply(&mut self, event: &Self::Event);
+    fn deadline(&self) -> Option<Timestamp>;
+    fn wrap(event: Self::Event) -> Event;
+    /// Who may use the last room in the log.
+    fn class(command: &Self::Command) -> Class;
+}
+
+impl Aggregate for Sku {
+    type Command = sku::Command;
+    type Event = sku::Event;
+    type Refusal = sku::Refusal;
+
+    fn decide(
+        &self,
+        entity: &EntityId,
+        command: &sku::Command,
+        at: Moment,
+        state: &ShardState,
+    ) -> Result<Option<Vec<sku::Event>>, sku::Refusal> {
+        let settings = &state.fabric.settings;
+        let known = match (entity, command.remembered_id()) {
+            (EntityId::Sku(sku), Some(id)) if self.forgot() => state.fabric.loader.remembered(sku, id),
+            _ => None,
+        };
+        Sku::decide(self, command, at, &settings.sku, known.as_ref())
+    }
+
+    fn apply(&mut self, event: &sku::Event) {
+        Sku::apply(self, event);
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        Sku::deadline(self)
+    }
+
+    fn wrap(event: sku::Event) -> Event {
+        Event::Sku(event)
+    }
+
+    fn class(command: &sku::Command) -> Class {
+        match command {
+            sku::Command::List(_)
+            | sku::Command::SetLocation { .. }
+            | sku::Command::Receive { .. }
+            | sku::Command::Adjust { .. }
+            | sku::Command::Hold { .. } => Class::Intake,
+            sku::Command::Extend { .. }
+            | sku::Command::Release { .. }
+            | sku::Command::Tick
+            | sku::Command::Allocate { .. }
+            | sku::Command::Ship { .. }
+            | sku::Command::CancelAllocation { .. }
+            | sku::Command::Return { .. }
+            | sku::Command::Pause
+            | sku::Command::Resume => Class::Settle,
+        }
+    }
+}
+
+impl Aggregate for Cart {
+    type Command = cart::Command;
+    type Event = cart::Event;
+    type Refusal = cart::Refusal;
+
+    fn decide(
+        &self,
+        _: &EntityId,
+        command: &cart::Command,
+        at: Moment,
+        _: &ShardState,
+    ) -> Result<Option<Vec<cart::Event>>, cart::Refusal> {
+        Cart::decide(self, command, at)
+    }
+
+    fn apply(&mut self, event: &cart::Event) {
+        Cart::apply(self, event);
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        Cart::deadline(self)
+    }
+
+    fn wrap(event: cart::Event) -> Event {
+        Event::Cart(event)
+    }
+
+    fn class(command: &cart::Command) -> Class {
+        if matches!(command, cart::Command::Tick) { Class::Settle } else { Class::Intake }
+    }
+}
+
+impl Aggregate for Order {
+    type Command = order::Command;
+    type Event = order::Event;
+    type Refusal = order::Refusal;
+
+    fn decide(
+        &self,
+        _: &EntityId,
+        command: &order::Command,
+        at: Moment,
+        state: &ShardState,
+    ) -> Result<Option<Vec<order::Event>>, order::Refusal> {
+        Order::decide(self, command, at, &state.fabric.settings.order)
+    }
+
+    fn apply(&mut self, event: &order::Event) {
+        Order::apply(self, event);
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        Order::deadline(self)
+    }
+
+    fn wrap(event: order::Event) -> Event {
+        Event::Order(event)
+    }
+
+    fn class(command: &order::Command) -> Class {
+        if matches!(command, order::Command::Place(_)) { Class::Intake } else { Class::Settle }
+    }
+}
+
+/// What became of a command.
+pub(crate) struct Executed {
+    /// Nothing changed: it had happened already.
+    pub replayed: bool,
+    /// What the answer rests on.
+    pub rests_on: Position,
+}
+
+/// An aggregate with its place in the log.
+pub(crate) struct Shell<A> {
+    pub entity: EntityId,
+    pub aggregate: A,
+    pub version: Version,
+    pub state: Rc<ShardState>,
+    pub cell: Rc<Shared>,
+    pub directory: Addr<Directory>,
+    /// It panicked: the state is worthless, and messages go back to the directory until the reload.
+    pub poisoned: bool,
+}
+
+impl<A: Aggregate> Shell<A> {
+    pub fn new(
+        entity: EntityId,
+        aggregate: A,
+        version: Version,
+        state: Rc<ShardState>,
+        cell: Rc<Shared>,
+        directory: Addr<Directory>,
+    ) -> Shell<A> {
+        let shell = Shell { entity, aggregate, version, state, cell, directory, poisoned: false };
+        shell.arm();
+        shell
+    }
+
+    /// Decides and applies `command` and hands its events to the log, in one record with `companions`.
+    ///
+    /// # Errors
+    /// The refusal, no room, or a crash; in each case nothing reached the log.
+    pub fn execute(&mut self, command: &A::Command, companions: Vec<Entry>) -> Result<Executed, Failure> {
+        let fabric = &self.state.fabric;
+        fabric.journal.room(A::class(command))?;
+        let at = fabric.clock.moment();
+        let decided = self.guarded(|shell| {
+            let events = shell.aggregate.decide(&shell.entity, command, at, &shell.state).map_err(Into::into)?;
+            for event in events.iter().flatten() {
+                shell.aggregate.apply(event);
+            }
+            Ok::<_, Failure>(events)
+        })?;
+        let Some(events) = decided? else {
+            return Ok(Executed { replayed: true, rests_on: self.cell.last.get() });
+        };
+        let mut entries = Vec::with_capacity(events.len() + companions.len());
+        for event in events {
+            self.version += 1;
+            entries.push(Entry { entity: self.entity.clone(), version: self.version, event: A::wrap(event) });
+        }
+        entries.extend(companions);
+        let rests_on = self.state.fabric.journal.append(Record { at: at.now, entries });
+        self.cell.last.set(rests_on);
+        self.state.lane.appended();
+        self.arm();
+        Ok(Executed { replayed: false, rests_on })
+    }
+
+    /// Runs what may panic on a broken invariant. A panic poisons this entity alone.
+    ///
+    /// # Errors
+    /// [`Failure::Crashed`] after a panic.
+    pub fn guarded<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> Result<T, Failure> {
+        catch_unwind(AssertUnwindSafe(|| run(self))).map_err(|_| {
+            self.poisoned = true;
+            self.directory.do_send(Crashed(self.entity.clone()));
+            Failure::Crashed
+        })
+    }
+
+    /// Arms the next deadline if it comes up soon and nothing earlier is armed.
+    fn arm(&self) {
+        let Some(deadline) = self.aggregate.deadline() else { return };
+        let soon = deadline <= self.state.fabric.clock.moment().now.plus(HORIZON);
+        if soon && self.cell.armed.get().is_none_or(|armed| deadline < armed) {
+            self.cell.armed.set(Some(deadline));
+            self.state.timers.borrow_mut().arm(deadline, self.entity.clone());
+        }
+    }
+
+    /// Takes a message from the mailbox; a poisoned entity passes it back to be parked until the reload.
+    pub fn take(&self, Deliver(envelope): Deliver) -> Option<Envelope> {
+        self.cell.outstanding.set(self.cell.outstanding.get().saturating_sub(1));
+        if self.poisoned {
+            self.directory.do_send(Requeue(envelope));
+            return None;
+        }
+        Some(envelope)
+    }
+
+    /// Answers a command with what the entity shows now.
+    pub fn answer(&mut self, reply: ReplyTo, executed: Result<Executed, Failure>, view: impl FnOnce(&A) -> View) {
+        match executed {
+            Ok(Executed { replayed, rests_on }) => {
+                let done = Done { version: self.version, replayed, view: view(&self.aggregate) };
+                reply.answer(Reply { rests_on, result: Ok(done) });
+            }
+            Err(failure) => reply.fail(failure),
+        }
+    }
+
+    /// Answers a read: it waits for the version that it shows.
+    pub fn show(&mut self, reply: ReplyTo, view: Result<View, Failure>) {
+        match view {
+            Ok(view) => {
+                let done = Done { version: self.version, replayed: false, view };
+                reply.answer(Reply { rests_on: self.cell.last.get(), result: Ok(done) });
+            }
+            Err(failure) => reply.fail(failure),
+        }
+    }
+}
+
+/// Says that a question came to the wrong kind of entity: a bug of the caller, answered all the same.
+pub(crate) fn misrouted(entity: &EntityId, question: &Question, reply: ReplyTo) {
+    tracing::error!(%entity, ?question, "a question for another kind of entity");
+    reply.fail(Failure::Crashed);
+}

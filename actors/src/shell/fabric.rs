@@ -1,0 +1,222 @@
+//! What all lanes share: which shard lives where, the ports to log, clock and store, the mail between threads.
+
+use crate::ids::{EntityId, SLOTS, Slot};
+use crate::journal::Journal;
+use crate::shell::lane::ReplySlot;
+use crate::shell::loader::{Loaded, Loader};
+use crate::shell::message::{Envelope, Reply};
+use crate::shell::stats::Stats;
+use crate::time::{Moment, Span, Timestamp};
+use crate::{order, sku};
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A thread that hosts shards or asks for things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LaneId(pub usize);
+
+/// A part of the slots; lives on one lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Shard(pub usize);
+
+/// Says what time it is.
+pub trait Clock: Send + Sync {
+    /// Engine time, and up to where deadlines have run out (S18).
+    fn moment(&self) -> Moment;
+}
+
+/// The knobs of the shells.
+#[derive(Clone)]
+pub struct Settings {
+    /// Rules of SKUs.
+    pub sku: Arc<sku::Terms>,
+    /// Rules of orders.
+    pub order: order::Terms,
+    /// How long an order's holds last.
+    pub hold_ttl: Span,
+    /// An entity that nobody asked for this long is passivated.
+    pub passivate_after: std::time::Duration,
+    /// Entities looked at per shard and tick when passivating (S11: a few at a time).
+    pub passivate_per_tick: usize,
+    /// Timers fired per shard and tick.
+    pub timers_per_tick: usize,
+    /// Commands parked per entity while it is being loaded.
+    pub parked_per_entity: usize,
+    /// Entities being loaded at once per shard.
+    pub loads_per_shard: usize,
+    /// Purchases per shard that are admitted and not yet answered (S13).
+    pub permits_per_shard: usize,
+    /// Crashes of one entity within a minute until it is quarantined.
+    pub crashes_until_quarantine: u32,
+}
+
+/// Mail between threads.
+pub(crate) enum Parcel {
+    /// A question for an entity of a shard of the receiving lane.
+    Question(Shard, Envelope),
+    /// An answer for one of its slots.
+    Answer(ReplySlot, Reply),
+    /// A cold entity, read back.
+    Loaded(Shard, EntityId, Result<Loaded, String>),
+    /// Deadlines of cold entities that come up soon.
+    Timers(Shard, Vec<(Timestamp, EntityId)>),
+}
+
+/// The half of a lane that other threads may touch.
+#[derive(Default)]
+struct Harbour {
+    inbox: Mutex<Vec<Parcel>>,
+    flag: AtomicBool,
+    waker: AtomicWaker,
+    /// Replies wait here for a commit: the log thread wakes only lanes that have some.
+    awaits_commit: AtomicBool,
+}
+
+/// What all lanes share.
+pub struct Fabric {
+    /// The knobs.
+    pub settings: Settings,
+    /// The commit log.
+    pub journal: Arc<dyn Journal>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Where cold entities come from.
+    pub loader: Arc<dyn Loader>,
+    /// What is counted.
+    pub stats: Stats,
+    lane_of_shard: Vec<LaneId>,
+    permits: Vec<AtomicUsize>,
+    harbours: Vec<Harbour>,
+}
+
+impl Fabric {
+    /// `lane_of_shard[s]` is where shard `s` lives; `lanes` counts all lanes, those without shards as well.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        journal: Arc<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        loader: Arc<dyn Loader>,
+        lane_of_shard: Vec<LaneId>,
+        lanes: usize,
+    ) -> Arc<Fabric> {
+        assert!(!lane_of_shard.is_empty() && lane_of_shard.iter().all(|lane| lane.0 < lanes), "every shard has a lane");
+        let permits = lane_of_shard.iter().map(|_| AtomicUsize::new(0)).collect();
+        let harbours = (0..lanes).map(|_| Harbour::default()).collect();
+        let stats = Stats::new(lane_of_shard.len());
+        Arc::new(Fabric { settings, journal, clock, loader, stats, lane_of_shard, permits, harbours })
+    }
+
+    /// How many shards there are.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.lane_of_shard.len()
+    }
+
+    /// All lanes.
+    pub fn lane_ids(&self) -> impl Iterator<Item = LaneId> + use<> {
+        (0..self.harbours.len()).map(LaneId)
+    }
+
+    /// Where a slot's entities live.
+    #[must_use]
+    pub fn shard_of(&self, slot: Slot) -> Shard {
+        Shard(usize::from(slot.0) * self.lane_of_shard.len() / usize::from(SLOTS))
+    }
+
+    /// Where a shard lives.
+    #[must_use]
+    pub fn lane_of(&self, shard: Shard) -> LaneId {
+        self.lane_of_shard[shard.0]
+    }
+
+    /// Sends from a thread that has no lane of its own.
+    pub fn post(&self, envelope: Envelope) {
+        let shard = self.shard_of(envelope.to.slot());
+        self.mail(self.lane_of(shard), std::iter::once(Parcel::Question(shard, envelope)));
+    }
+
+    /// Arms deadlines of cold entities.
+    pub fn arm(&self, timers: Vec<(Timestamp, EntityId)>) {
+        let mut by_shard: Vec<Vec<(Timestamp, EntityId)>> = vec![Vec::new(); self.shards()];
+        for timer in timers {
+            by_shard[self.shard_of(timer.1.slot()).0].push(timer);
+        }
+        for (shard, timers) in by_shard.into_iter().enumerate().filter(|(_, timers)| !timers.is_empty()) {
+            let shard = Shard(shard);
+            self.mail(self.lane_of(shard), std::iter::once(Parcel::Timers(shard, timers)));
+        }
+    }
+
+    /// A permit for one purchase at this slot's shard; `None`: too many are in progress (S13).
+    #[must_use]
+    pub fn permit(self: &Arc<Self>, slot: Slot) -> Option<Permit> {
+        let shard = self.shard_of(slot);
+        let taken = self.permits[shard.0].fetch_add(1, Ordering::Relaxed);
+        let permit = Permit { fabric: Arc::clone(self), shard };
+        (taken < self.settings.permits_per_shard).then_some(permit)
+    }
+
+    /// Permits in use, by shard.
+    pub fn permits_in_use(&self) -> impl Iterator<Item = usize> + '_ {
+        self.permits.iter().map(|taken| taken.load(Ordering::Relaxed).min(self.settings.permits_per_shard))
+    }
+
+    /// The log has committed more, or has stopped: wakes the lanes that wait for it. Called by the log's thread.
+    pub fn on_commit(&self) {
+        for harbour in &self.harbours {
+            if harbour.awaits_commit.load(Ordering::SeqCst) {
+                harbour.signal();
+            }
+        }
+    }
+
+    /// Leaves mail for a lane and wakes it once.
+    pub(crate) fn mail(&self, lane: LaneId, parcels: impl Iterator<Item = Parcel>) {
+        let harbour = &self.harbours[lane.0];
+        harbour.inbox.lock().extend(parcels);
+        harbour.signal();
+    }
+
+    /// Makes the lane's pump run soon.
+    pub(crate) fn signal(&self, lane: LaneId) {
+        self.harbours[lane.0].signal();
+    }
+
+    /// Says whether the lane has replies that wait for a commit. Set before the lane looks at the committed position
+    /// once more, so that no commit is missed in between.
+    pub(crate) fn set_awaits_commit(&self, lane: LaneId, awaits: bool) {
+        self.harbours[lane.0].awaits_commit.store(awaits, Ordering::SeqCst);
+    }
+
+    /// Registers the pump, clears the wake flag, and only then empties the inbox (S12): what comes later sets the
+    /// flag again and wakes the pump again.
+    pub(crate) fn collect(&self, lane: LaneId, waker: &std::task::Waker, into: &mut Vec<Parcel>) {
+        let harbour = &self.harbours[lane.0];
+        harbour.waker.register(waker);
+        harbour.flag.store(false, Ordering::SeqCst);
+        into.append(&mut harbour.inbox.lock());
+    }
+}
+
+impl Harbour {
+    fn signal(&self) {
+        if !self.flag.swap(true, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+}
+
+/// Leave to have one purchase in progress. Given back when dropped.
+pub struct Permit {
+    fabric: Arc<Fabric>,
+    shard: Shard,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.fabric.permits[self.shard.0].fetch_sub(1, Ordering::Relaxed);
+    }
+}

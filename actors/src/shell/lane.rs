@@ -1,0 +1,375 @@
+//! A lane: one thread's mail, its waiting askers, and the pump that moves both in batches.
+//!
+//! Everything here is of one thread; other threads reach it only through the inbox in [`Fabric`].
+
+use crate::ids::EntityId;
+use crate::record::Position;
+use crate::shell::directory::{self, Directory};
+use crate::shell::fabric::{Fabric, LaneId, Parcel, Shard};
+use crate::shell::message::{Address, Done, Envelope, Failure, Question, Reply, ReplyTo};
+use crate::shell::stats::bump;
+use actix::Addr;
+use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// How often a lane looks for askers whose time is up.
+const TICK: Duration = Duration::from_millis(50);
+
+/// Where an asker waits. The generation tells a late answer from one for the slot's next user (S12).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplySlot {
+    lane: LaneId,
+    slot: u32,
+    generation: u32,
+}
+
+/// One thread's half of the fabric.
+pub struct Lane {
+    id: LaneId,
+    fabric: Arc<Fabric>,
+    directories: RefCell<Vec<Option<Addr<Directory>>>>,
+    /// Questions for shards of this lane, by shard, until the pump runs.
+    local: RefCell<Vec<Vec<Envelope>>>,
+    /// Mail for other lanes, by lane, until the pump runs.
+    remote: RefCell<Vec<Vec<Parcel>>>,
+    slots: RefCell<Slots>,
+    /// Answered slots whose answer may not leave yet.
+    awaiting: RefCell<BinaryHeap<Reverse<(Position, ReplySlot)>>>,
+    appended: Cell<bool>,
+    ticks: Cell<u64>,
+}
+
+thread_local! {
+    static LANE: RefCell<Option<Rc<Lane>>> = const { RefCell::new(None) };
+}
+
+impl Lane {
+    /// Makes this thread the lane `id` and starts its shards' directories. Needs an actix arbiter (or a `LocalSet`).
+    ///
+    /// # Panics
+    /// When the thread is a lane already: one thread, one lane.
+    pub fn start(fabric: &Arc<Fabric>, id: LaneId) -> Rc<Lane> {
+        let shards = fabric.shards();
+        let lane = Rc::new(Lane {
+            id,
+            fabric: Arc::clone(fabric),
+            directories: RefCell::new((0..shards).map(|_| None).collect()),
+            local: RefCell::new((0..shards).map(|_| Vec::new()).collect()),
+            remote: RefCell::new(fabric.lane_ids().map(|_| Vec::new()).collect()),
+            slots: RefCell::default(),
+            awaiting: RefCell::default(),
+            appended: Cell::new(false),
+            ticks: Cell::new(0),
+        });
+        LANE.with(|cell| {
+            assert!(cell.borrow().is_none(), "one thread is one lane");
+            *cell.borrow_mut() = Some(Rc::clone(&lane));
+        });
+        for shard in (0..shards).map(Shard).filter(|&shard| fabric.lane_of(shard) == id) {
+            lane.directories.borrow_mut()[shard.0] = Some(Directory::start(shard, &lane));
+        }
+        actix::spawn(Pump { lane: Rc::clone(&lane), parcels: Vec::new() });
+        let ticking = Rc::clone(&lane);
+        actix::spawn(async move {
+            let mut interval = tokio::time::interval(TICK);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                ticking.give_up_overdue();
+            }
+        });
+        lane
+    }
+
+    /// This thread's lane, if it is one.
+    #[must_use]
+    pub fn current() -> Option<Rc<Lane>> {
+        LANE.with(|cell| cell.borrow().clone())
+    }
+
+    /// Forgets this thread's lane; for tests that start several in turn on one thread.
+    pub fn forget() {
+        LANE.with(|cell| cell.borrow_mut().take());
+    }
+
+    /// What all lanes share.
+    #[must_use]
+    pub fn fabric(&self) -> &Arc<Fabric> {
+        &self.fabric
+    }
+
+    /// Something of this lane was handed to the log: the writer is woken at the end of this poll round.
+    pub(crate) fn appended(&self) {
+        self.appended.set(true);
+        self.fabric.signal(self.id);
+    }
+
+    fn send(&self, envelope: Envelope) {
+        let shard = self.fabric.shard_of(envelope.to.slot());
+        let lane = self.fabric.lane_of(shard);
+        if lane == self.id {
+            self.local.borrow_mut()[shard.0].push(envelope);
+        } else {
+            self.remote.borrow_mut()[lane.0].push(Parcel::Question(shard, envelope));
+        }
+        self.fabric.signal(self.id);
+    }
+
+    fn reply(&self, to: ReplySlot, reply: Reply) {
+        if to.lane == self.id {
+            self.answer(to, reply);
+        } else {
+            self.remote.borrow_mut()[to.lane.0].push(Parcel::Answer(to, reply));
+            self.fabric.signal(self.id);
+        }
+    }
+
+    /// Takes an answer in; lets it go at once if everything that it rests on is committed.
+    fn answer(&self, to: ReplySlot, reply: Reply) {
+        let rests_on = reply.rests_on;
+        let Some(slot) = self.slots.borrow_mut().answered(to, reply) else {
+            return bump(&self.fabric.stats.stale_replies);
+        };
+        if rests_on <= self.fabric.journal.committed() {
+            return self.slots.borrow_mut().let_go(slot);
+        }
+        self.awaiting.borrow_mut().push(Reverse((rests_on, to)));
+        self.fabric.set_awaits_commit(self.id, true);
+        self.let_go_committed();
+    }
+
+    /// Lets go what has been committed, and fails what never can be.
+    fn let_go_committed(&self) {
+        let mut awaiting = self.awaiting.borrow_mut();
+        let mut slots = self.slots.borrow_mut();
+        let stopped = self.fabric.journal.stopped();
+        let committed = self.fabric.journal.committed();
+        while let Some(Reverse((position, slot))) = awaiting.peek().copied() {
+            if position <= committed {
+                slots.let_go(slot);
+            } else if stopped {
+                slots.fail(slot, Failure::OutcomeUnknown);
+            } else {
+                break;
+            }
+            awaiting.pop();
+        }
+        if awaiting.is_empty() {
+            self.fabric.set_awaits_commit(self.id, false);
+        }
+    }
+
+    fn give_up_overdue(&self) {
+        self.ticks.set(self.ticks.get() + 1);
+        self.slots.borrow_mut().fail_overdue(self.ticks.get());
+    }
+
+    /// One turn: mail in, answers out, questions to the directories, mail to other lanes, and one wake-up of the log.
+    fn turn(&self, parcels: &mut Vec<Parcel>) {
+        for parcel in parcels.drain(..) {
+            match parcel {
+                Parcel::Question(shard, envelope) => self.local.borrow_mut()[shard.0].push(envelope),
+                Parcel::Answer(slot, reply) => self.answer(slot, reply),
+                Parcel::Loaded(shard, entity, outcome) => {
+                    self.to_directory(shard, |directory| directory.do_send(directory::Arrived { entity, outcome }));
+                }
+                Parcel::Timers(shard, timers) => {
+                    self.to_directory(shard, |directory| directory.do_send(directory::Arm(timers)));
+                }
+            }
+        }
+        self.let_go_committed();
+        for shard in 0..self.fabric.shards() {
+            // Taken out first: whatever is dropped on the way answers, and may send.
+            let envelopes = std::mem::take(&mut self.local.borrow_mut()[shard]);
+            if !envelopes.is_empty() {
+                self.to_directory(Shard(shard), |directory| directory.do_send(directory::Batch(envelopes)));
+            }
+        }
+        for (lane, parcels) in self.remote.borrow_mut().iter_mut().enumerate().filter(|(_, p)| !p.is_empty()) {
+            self.fabric.mail(LaneId(lane), parcels.drain(..));
+        }
+        if self.appended.replace(false) {
+            self.fabric.journal.kick();
+        }
+    }
+
+    fn to_directory(&self, shard: Shard, send: impl FnOnce(&Addr<Directory>)) {
+        match &self.directories.borrow()[shard.0] {
+            Some(directory) => send(directory),
+            None => tracing::error!(shard = shard.0, lane = self.id.0, "mail for a shard that lives elsewhere"),
+        }
+    }
+}
+
+/// Moves mail; woken by the lane itself, by other lanes, and by commits: once for many.
+struct Pump {
+    lane: Rc<Lane>,
+    parcels: Vec<Parcel>,
+}
+
+impl Future for Pump {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Pump { lane, parcels } = &mut *self;
+        lane.fabric.collect(lane.id, context.waker(), parcels);
+        lane.turn(parcels);
+        Poll::Pending
+    }
+}
+
+/// Sends a question from this thread.
+pub fn send(envelope: Envelope) {
+    match Lane::current() {
+        Some(lane) => lane.send(envelope),
+        None => tracing::error!(to = %envelope.to, "a question from a thread that is no lane"),
+    }
+}
+
+/// Sends an answer from this thread.
+pub(crate) fn reply(to: ReplySlot, reply: Reply) {
+    if let Some(lane) = Lane::current() {
+        lane.reply(to, reply);
+    }
+}
+
+/// Asks an entity. The answer comes when everything that it rests on is committed, or, after `within` (rounded up to
+/// the lane's tick), [`Failure::OutcomeUnknown`]. Dropping it does not take the question back.
+///
+/// # Panics
+/// When this thread is no lane.
+pub fn ask(to: EntityId, question: Question, within: Duration) -> Ask {
+    let Some(lane) = Lane::current() else { panic!("ask() needs a thread that is a lane") };
+    let due = lane.ticks.get() + 1 + within.as_millis().div_ceil(TICK.as_millis()) as u64;
+    let slot = lane.slots.borrow_mut().take(lane.id, due);
+    lane.send(Envelope { to, question, reply: ReplyTo::new(Address::Slot(slot)), rests_on: Position(0) });
+    Ask { lane, slot }
+}
+
+/// An answer to come.
+pub struct Ask {
+    lane: Rc<Lane>,
+    slot: ReplySlot,
+}
+
+impl Future for Ask {
+    type Output = Result<Done, Failure>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.lane.slots.borrow_mut().poll(self.slot, context.waker())
+    }
+}
+
+impl Drop for Ask {
+    fn drop(&mut self) {
+        self.lane.slots.borrow_mut().free(self.slot);
+    }
+}
+
+/// The waiting askers of a lane.
+#[derive(Default)]
+struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+struct Slot {
+    generation: u32,
+    due: u64,
+    waker: Option<Waker>,
+    state: SlotState,
+}
+
+enum SlotState {
+    Free,
+    Waiting,
+    /// Answered, but what it rests on is not committed yet.
+    Held(Result<Done, Failure>),
+    Ready(Result<Done, Failure>),
+}
+
+impl Slots {
+    fn take(&mut self, lane: LaneId, due: u64) -> ReplySlot {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot { generation: 0, due: 0, waker: None, state: SlotState::Free });
+            (self.slots.len() - 1) as u32
+        });
+        let entry = &mut self.slots[slot as usize];
+        entry.state = SlotState::Waiting;
+        entry.due = due;
+        ReplySlot { lane, slot, generation: entry.generation }
+    }
+
+    fn get(&mut self, at: ReplySlot) -> Option<&mut Slot> {
+        self.slots.get_mut(at.slot as usize).filter(|slot| slot.generation == at.generation)
+    }
+
+    fn answered(&mut self, at: ReplySlot, reply: Reply) -> Option<ReplySlot> {
+        let slot = self.get(at).filter(|slot| matches!(slot.state, SlotState::Waiting))?;
+        slot.state = SlotState::Held(reply.result);
+        Some(at)
+    }
+
+    fn let_go(&mut self, at: ReplySlot) {
+        if let Some(slot) = self.get(at)
+            && let SlotState::Held(_) = slot.state
+            && let SlotState::Held(result) = std::mem::replace(&mut slot.state, SlotState::Free)
+        {
+            slot.ready(result);
+        }
+    }
+
+    fn fail(&mut self, at: ReplySlot, failure: Failure) {
+        if let Some(slot) = self.get(at) {
+            slot.ready(Err(failure));
+        }
+    }
+
+    fn fail_overdue(&mut self, now: u64) {
+        for slot in &mut self.slots {
+            if slot.due <= now && matches!(slot.state, SlotState::Waiting | SlotState::Held(_)) {
+                slot.ready(Err(Failure::OutcomeUnknown));
+            }
+        }
+    }
+
+    fn poll(&mut self, at: ReplySlot, waker: &Waker) -> Poll<Result<Done, Failure>> {
+        let Some(slot) = self.get(at) else { return Poll::Ready(Err(Failure::OutcomeUnknown)) };
+        match std::mem::replace(&mut slot.state, SlotState::Free) {
+            SlotState::Ready(result) => Poll::Ready(result),
+            waiting => {
+                slot.state = waiting;
+                if !slot.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
+                    slot.waker = Some(waker.clone());
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    fn free(&mut self, at: ReplySlot) {
+        if let Some(slot) = self.get(at) {
+            slot.generation = slot.generation.wrapping_add(1);
+            slot.waker = None;
+            slot.state = SlotState::Free;
+            self.free.push(at.slot);
+        }
+    }
+}
+
+impl Slot {
+    fn ready(&mut self, result: Result<Done, Failure>) {
+        self.state = SlotState::Ready(result);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

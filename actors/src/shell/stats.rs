@@ -1,0 +1,51 @@
+//! What the shells count: plain atomics, exported by whoever serves metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Kinds of entities, in the order of the arrays below.
+pub const KINDS: [&str; 3] = ["sku", "cart", "order"];
+
+/// Counters and gauges of all shards of a process.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Warm entities, by kind.
+    pub warm: [AtomicU64; 3],
+    /// Entities started, by kind.
+    pub activations: [AtomicU64; 3],
+    /// Entities passivated, by kind.
+    pub passivations: [AtomicU64; 3],
+    /// Entities reloaded after a crash, by kind.
+    pub crashes: [AtomicU64; 3],
+    /// Entities that take no commands after repeated crashes.
+    pub quarantined: AtomicU64,
+    /// Answers that came after their asker had given up (S12).
+    pub stale_replies: AtomicU64,
+    /// Commands refused because a bounded table of the shells was full.
+    pub refused_full: AtomicU64,
+    /// Timers fired.
+    pub timers_fired: AtomicU64,
+    /// Questions delivered, by shard.
+    pub questions: Vec<AtomicU64>,
+}
+
+impl Stats {
+    /// All zero.
+    #[must_use]
+    pub fn new(shards: usize) -> Stats {
+        Stats { questions: (0..shards).map(|_| AtomicU64::new(0)).collect(), ..Stats::default() }
+    }
+}
+
+/// Adds one.
+pub(crate) fn bump(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Index of a kind in the arrays of [`Stats`].
+pub(crate) fn kind(entity: &crate::ids::EntityId) -> usize {
+    match entity {
+        crate::ids::EntityId::Sku(_) => 0,
+        crate::ids::EntityId::Cart(_) => 1,
+        crate::ids::EntityId::Order(_) => 2,
+    }
+}

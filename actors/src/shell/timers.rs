@@ -1,0 +1,61 @@
+//! The deadlines of a shard that come up soon. Later ones rest in the store, which survives us (S5).
+
+use crate::ids::EntityId;
+use crate::time::{Span, Timestamp};
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// Deadlines further away than this are left to the store, whose rows are read well before they are due.
+pub const HORIZON: Span = Span::minutes(3);
+
+/// A queue of deadlines. An entity may stand in it more than once: a tick that finds nothing due does nothing.
+#[derive(Debug, Default)]
+pub struct Timers {
+    queue: BinaryHeap<Reverse<(Timestamp, EntityId)>>,
+}
+
+impl Timers {
+    /// Fires for `entity` at `at`.
+    pub fn arm(&mut self, at: Timestamp, entity: EntityId) {
+        self.queue.push(Reverse((at, entity)));
+    }
+
+    /// The next entity whose deadline is not after `now`.
+    pub fn due(&mut self, now: Timestamp) -> Option<EntityId> {
+        let Reverse((at, _)) = self.queue.peek()?;
+        if *at > now {
+            return None;
+        }
+        self.queue.pop().map(|Reverse((_, entity))| entity)
+    }
+
+    /// How many are armed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// None armed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::OrderId;
+
+    #[test]
+    fn timers_fire_in_order_and_not_early() {
+        let entity = |n| EntityId::Order(OrderId(n));
+        let mut timers = Timers::default();
+        timers.arm(Timestamp(20), entity(2));
+        timers.arm(Timestamp(10), entity(1));
+        assert_eq!(timers.due(Timestamp(9)), None);
+        assert_eq!(timers.due(Timestamp(20)), Some(entity(1)));
+        assert_eq!(timers.due(Timestamp(20)), Some(entity(2)));
+        assert!(timers.is_empty());
+    }
+}
