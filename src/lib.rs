@@ -1,3 +1,4 @@
 //! Server.
 
+pub mod config;
 pub mod store;

@@ -142,11 +142,32 @@ pub enum Event {
     /// Not paid before the holds ran out.
     Expired { at: Timestamp },
     /// Money back was requested; opens `Refund { refund }`.
-    RefundRequested { refund: OpId, fingerprint: u64, lines: Vec<LineUnits>, amount: Money, restock: bool, at: Timestamp },
+    RefundRequested {
+        refund: OpId,
+        fingerprint: u64,
+        lines: Vec<LineUnits>,
+        amount: Money,
+        restock: bool,
+        at: Timestamp,
+    },
     /// Units left; opens `ShipStock { shipment }`.
-    Shipped { shipment: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, tracking: Option<Reference>, at: Timestamp },
+    Shipped {
+        shipment: OpId,
+        fingerprint: u64,
+        location: LocationId,
+        lines: Vec<LineUnits>,
+        tracking: Option<Reference>,
+        at: Timestamp,
+    },
     /// Units came back; opens `ReturnStock { return_id }`.
-    Returned { return_id: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, restock: bool, at: Timestamp },
+    Returned {
+        return_id: OpId,
+        fingerprint: u64,
+        location: LocationId,
+        lines: Vec<LineUnits>,
+        restock: bool,
+        at: Timestamp,
+    },
     /// A person must look; the reason is a stable word.
     AttentionNeeded { reason: String, at: Timestamp },
 }

@@ -57,7 +57,14 @@ pub enum Command {
     /// Units came in.
     Receive { receipt: OpId, fingerprint: u64, location: LocationId, units: Units },
     /// Stock is corrected. Refused when fewer units would be left than are claimed.
-    Adjust { adjustment: OpId, fingerprint: u64, location: LocationId, delta: i64, reason: Reason, reference: Reference },
+    Adjust {
+        adjustment: OpId,
+        fingerprint: u64,
+        location: LocationId,
+        delta: i64,
+        reason: Reason,
+        reference: Reference,
+    },
     /// Claims units for a buyer until now + `ttl`. Overdue holds are expired first.
     /// `order`: claimed for that order; a hold without one may be taken over by an order of the same buyer.
     Hold { hold: HoldId, units: Units, buyer: BuyerRef, order: Option<OrderId>, ttl: Span },
@@ -100,9 +107,24 @@ pub enum Event {
     /// Units came in.
     Received { receipt: OpId, fingerprint: u64, location: LocationId, units: Units, at: Timestamp },
     /// Stock was corrected.
-    Adjusted { adjustment: OpId, fingerprint: u64, location: LocationId, delta: i64, reason: Reason, reference: Reference, at: Timestamp },
+    Adjusted {
+        adjustment: OpId,
+        fingerprint: u64,
+        location: LocationId,
+        delta: i64,
+        reason: Reason,
+        reference: Reference,
+        at: Timestamp,
+    },
     /// Units were claimed.
-    Held { hold: HoldId, buyer: BuyerRef, order: Option<OrderId>, parts: Vec<Part>, at: Timestamp, expires_at: Timestamp },
+    Held {
+        hold: HoldId,
+        buyer: BuyerRef,
+        order: Option<OrderId>,
+        parts: Vec<Part>,
+        at: Timestamp,
+        expires_at: Timestamp,
+    },
     /// An order took over a hold that had none.
     Adopted { hold: HoldId, order: OrderId },
     /// The deadline moved.
@@ -116,7 +138,15 @@ pub enum Event {
     /// The allocation's unshipped units went back to available.
     AllocationCancelled { hold: HoldId, at: Timestamp },
     /// Units came back.
-    Returned { hold: HoldId, buyer: BuyerRef, return_id: OpId, location: LocationId, units: Units, restock: bool, at: Timestamp },
+    Returned {
+        hold: HoldId,
+        buyer: BuyerRef,
+        return_id: OpId,
+        location: LocationId,
+        units: Units,
+        restock: bool,
+        at: Timestamp,
+    },
     /// New holds are refused.
     Paused,
     /// New holds are granted.

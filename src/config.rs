@@ -1,0 +1,104 @@
+//! Every setting of the server: read once at start from file, environment and flags, then handed to whoever needs it.
+//!
+//! A setting has one name everywhere: `holds.ttl` in `stampede.toml`, `STAMPEDE_HOLDS_TTL` in the environment,
+//! `--holds-ttl` on the command line. A later source wins over an earlier one; what no source knows is an error.
+//! The names, defaults and meanings stand in [`settings`]; `stampede config explain` prints them with their source.
+
+pub mod explain;
+pub mod flags;
+pub mod layers;
+pub mod settings;
+pub mod value;
+
+pub use flags::Flags;
+pub use layers::{ConfigError, Layers, Source};
+pub use settings::*;
+pub use value::{Bytes, Placement};
+
+use stampede_actors::time::Span;
+use std::time::Duration;
+
+impl Config {
+    /// Reads file, environment and flags, in this order.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them, at once: unknown names, unreadable values, settings that contradict.
+    pub fn load(flags: &Flags) -> Result<Config, ConfigError> {
+        Config::from_layers(&Layers::load(flags)?)
+    }
+
+    /// Checks what the sources said.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_layers(layers: &Layers) -> Result<Config, ConfigError> {
+        let mut reader = layers.reader();
+        let config = Config::read(&mut reader);
+        config.contradictions(|message| reader.complain(message));
+        reader.finish()?;
+        Ok(config)
+    }
+
+    /// What no single setting can say about itself.
+    fn contradictions(&self, mut complain: impl FnMut(String)) {
+        let positive = [
+            ("holds.ttl", self.holds.ttl),
+            ("carts.ttl", self.carts.ttl),
+            ("api.request-timeout", self.api.request_timeout),
+            ("payment.timeout", self.payment.timeout),
+            ("payment.ask-again", self.payment.ask_again),
+            ("fulfilment.within", self.fulfilment.within),
+            ("checkpoint.every", self.checkpoint.every),
+            ("store.flush-every", self.store.flush_every),
+            ("passivate.after", self.passivate.after),
+        ];
+        for (name, value) in positive {
+            if value.is_zero() {
+                complain(format!("{name} must be longer than zero"));
+            }
+        }
+        let at_least_one = [
+            ("workers", self.workers),
+            ("permits", self.permits),
+            ("passivate.per-tick", self.passivate.per_tick),
+            ("log.queue-records", self.log.queue_records),
+            ("payment.attempts", self.payment.attempts as usize),
+        ];
+        for (name, value) in at_least_one {
+            if value == 0 {
+                complain(format!("{name} must be at least 1"));
+            }
+        }
+        if self.shards == 0 || self.shards > usize::from(stampede_actors::ids::SLOTS) {
+            complain(format!("shards must be 1 to {}", stampede_actors::ids::SLOTS));
+        }
+        if self.holds.ttl > self.holds.max_total {
+            complain("holds.ttl must not be longer than holds.max-total".into());
+        }
+        if self.log.segment_bytes.0 < 4 * self.log.frame_bytes.0 {
+            complain("log.segment-bytes must be at least four times log.frame-bytes".into());
+        }
+        if self.log.frame_bytes.0 < 1024 {
+            complain("log.frame-bytes must be at least 1KiB".into());
+        }
+        if self.api.bind == self.ops.bind && self.api.bind.port() != 0 {
+            complain("api.bind and ops.bind must differ".into());
+        }
+    }
+}
+
+impl Default for Config {
+    /// Every setting at its default.
+    fn default() -> Config {
+        Config::read(&mut Layers::default().reader())
+    }
+}
+
+/// A configured duration as the domain counts it; a duration beyond its range becomes the longest span.
+#[must_use]
+pub fn span(duration: Duration) -> Span {
+    Span(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! The settings themselves: name, type, default, and what each does.
+//!
+//! The doc comment of a setting is also what `stampede config explain NAME` and `--help` print, so it names the unit,
+//! what makes the server refuse to start, and the effect of a larger or smaller value.
+
+use super::layers::Reader;
+use super::value::{Bytes, Placement};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One setting as the catalogue knows it.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// `holds.ttl`.
+    pub name: &'static str,
+    /// The value when no source names one, in words that can be read back.
+    pub default: fn() -> String,
+    /// What kind of value: the type's own word for it.
+    pub kind: &'static str,
+    /// The doc comment, line by line.
+    pub doc: &'static [&'static str],
+}
+
+/// Writes a group of settings as a struct, and its part of the catalogue beside it.
+macro_rules! settings {
+    ($(
+        $(#[doc = $group_doc:literal])+
+        $group:ident {
+            $( $(#[doc = $doc:literal])+ $field:ident: $kind:ty = $name:literal, $default:expr; )+
+        }
+    )+) => {
+        $(
+            $(#[doc = $group_doc])+
+            #[derive(Debug, Clone, PartialEq)]
+            pub struct $group {
+                $( $(#[doc = $doc])+ pub $field: $kind, )+
+            }
+
+            impl $group {
+                pub(super) const SETTINGS: &[Setting] = &[$(
+                    Setting {
+                        name: $name,
+                        default: || $default.to_string(),
+                        kind: <$kind as super::value::Value>::KIND,
+                        doc: &[$($doc),+],
+                    },
+                )+];
+
+                pub(super) fn read(reader: &mut Reader) -> $group {
+                    $group { $( $field: reader.take($name), )+ }
+                }
+            }
+        )+
+    };
+}
+
+settings! {
+    /// The public API.
+    Api {
+        /// Address and port of the API.
+        /// Errors: port taken or not ours, no start. Effect: anything but loopback lets other machines in; there is no TLS, put a proxy in front.
+        bind: SocketAddr = "api.bind", "127.0.0.1:8080";
+        /// Largest request body.
+        /// Effect: larger ones answer 413 before they are read whole.
+        body_limit: Bytes = "api.body-limit", "64KiB";
+        /// How long a request may take until its answer is "outcome unknown, repeat it".
+        /// Errors: zero, no start. Effect: shorter gives up on slow disks earlier; nothing is undone by it.
+        request_timeout: Duration = "api.request-timeout", "10s";
+        /// How long a client may take to send its request's head.
+        /// Effect: slower clients answer 408 and are disconnected.
+        header_timeout: Duration = "api.header-timeout", "5s";
+        /// How long an idle connection stays open.
+        /// Effect: longer saves handshakes, shorter saves sockets.
+        keep_alive: Duration = "api.keep-alive", "75s";
+        /// Connections per worker.
+        /// Effect: more wait in the kernel's queue until one closes.
+        connections: usize = "api.connections", "25000";
+        /// How long a repeat waits for the first request with its key.
+        /// Effect: after it the repeat answers 409 with Retry-After.
+        in_flight_wait: Duration = "api.in-flight-wait", "1s";
+        /// How long requests in progress may go on after SIGTERM.
+        /// Effect: what is left then is cut off; its outcome is safe in the log and a repeat tells it.
+        drain: Duration = "api.drain", "15s";
+    }
+
+    /// Health and metrics, on a port of their own.
+    Ops {
+        /// Address and port of health checks and metrics.
+        /// Errors: port taken or not ours, no start. Effect: keep it away from buyers.
+        bind: SocketAddr = "ops.bind", "127.0.0.1:8081";
+    }
+
+    /// Units claimed for a cart or an order until a deadline.
+    Holds {
+        /// How long a hold lasts without being paid.
+        /// Errors: zero or longer than holds.max-total, no start. Effect: longer sells less, shorter loses carts.
+        ttl: Duration = "holds.ttl", "10m";
+        /// How long a hold may last with all its extensions while a payment is on its way.
+        /// Errors: shorter than holds.ttl, no start. Effect: longer waits for slower payment providers.
+        max_total: Duration = "holds.max-total", "30m";
+    }
+
+    /// Carts: lines wanted, claiming nothing.
+    Carts {
+        /// How long a cart lives after its last change.
+        /// Errors: zero, no start. Effect: after it the cart has expired and answers so.
+        ttl: Duration = "carts.ttl", "7d";
+    }
+
+    /// Payment and its (simulated) provider.
+    Payment {
+        /// How long one call to the provider may take until its outcome is unknown.
+        /// Errors: zero, no start. Effect: holds are extended past it before the call.
+        timeout: Duration = "payment.timeout", "10s";
+        /// How long a step outside the process may stay unanswered until it is asked again; doubles up to 32 times of it.
+        /// Errors: zero, no start. Effect: shorter settles faster and asks the provider more.
+        ask_again: Duration = "payment.ask-again", "5s";
+        /// Unanswered askings until an order needs attention.
+        /// Effect: it is still asked, at the longest pace.
+        attention_after: u32 = "payment.attention-after", "8";
+        /// Attempts to pay per order, the first one included.
+        /// Errors: 0, no start. Effect: after the last decline the order is cancelled and its units go back.
+        attempts: u32 = "payment.attempts", "5";
+        /// How long the provider remembers our idempotency keys.
+        /// Effect: a call that may have been made is repeated only within it, then looked up by our reference.
+        key_lifetime: Duration = "payment.key-lifetime", "24h";
+        /// Calls to the provider in progress at once.
+        /// Effect: more settles faster while the provider is slow.
+        calls: usize = "payment.calls", "256";
+        /// Mean time the simulated provider takes to answer.
+        /// Effect: 0s answers at once.
+        latency: Duration = "payment.latency", "30ms";
+    }
+
+    /// Fulfilment and its (simulated) warehouse.
+    Fulfilment {
+        /// How long a paid order may wait for its shipment.
+        /// Errors: zero, no start. Effect: after it the order is on the list of those that need attention.
+        within: Duration = "fulfilment.within", "3d";
+        /// Whether the simulated warehouse ships what it is asked to.
+        /// Effect: false leaves shipping to POST /v1/orders/{order}/shipments.
+        auto_ship: bool = "fulfilment.auto-ship", "true";
+        /// How long the simulated warehouse takes to ship.
+        /// Effect: 0s ships at once.
+        latency: Duration = "fulfilment.latency", "200ms";
+    }
+
+    /// Answers to repeated requests.
+    Idempotency {
+        /// How long a request's key, a receipt's and an adjustment's id are remembered.
+        /// Effect: a repeat after it counts as a new request; the API promises 24 h.
+        keep: Duration = "idempotency.keep", "24h";
+    }
+
+    /// The commit log.
+    Log {
+        /// Size of one log file, written with zeros ahead of its use.
+        /// Errors: less than four frames, no start; fixed when the data directory is created. Effect: larger archives less often.
+        segment_bytes: Bytes = "log.segment-bytes", "64MiB";
+        /// Largest frame: the records that one sync commits.
+        /// Errors: under 1KiB, no start. Effect: larger carries more orders per sync under load.
+        frame_bytes: Bytes = "log.frame-bytes", "1MiB";
+        /// Longest wait for a fuller frame under load; with one client there is no wait.
+        /// Effect: longer syncs less often, shorter answers sooner. 0s never waits.
+        pace_max: Duration = "log.pace-max", "400us";
+        /// How long after the last frame an empty one seals it.
+        /// Effect: damage to a sealed frame is told from a torn write.
+        idle_seal: Duration = "log.idle-seal", "100ms";
+        /// Records that may wait for the disk.
+        /// Errors: 0, no start. Effect: beyond it requests answer 503 overloaded.
+        queue_records: usize = "log.queue-records", "65536";
+        /// How long full log files stay in the archive.
+        /// Effect: "never" keeps the whole history; a shorter one still keeps what no checkpoint covers.
+        archive_max_age: Option<Duration> = "log.archive-max-age", "never";
+    }
+
+    /// The store of snapshots and lists: a cache that the log can rebuild.
+    Store {
+        /// Memory for blocks read from the store.
+        /// Effect: more wakes cold entities faster.
+        cache_bytes: Bytes = "store.cache-bytes", "64MiB";
+        /// How often the store is synced to disk.
+        /// Errors: zero, no start. Effect: longer replays more of the log after a crash, loses nothing.
+        flush_every: Duration = "store.flush-every", "5s";
+    }
+
+    /// Checkpoint files: what lets old log files go.
+    Checkpoint {
+        /// How often a checkpoint is taken when the log has moved.
+        /// Errors: zero, no start. Effect: shorter starts faster and frees log files sooner, at the price of writes.
+        every: Duration = "checkpoint.every", "1m";
+    }
+
+    /// Putting idle entities to sleep.
+    Passivate {
+        /// How long an entity stays in memory after its last message.
+        /// Errors: zero, no start. Effect: longer uses more memory, shorter wakes more often.
+        after: Duration = "passivate.after", "1m";
+        /// Entities per shard that may go at once, every 100 ms.
+        /// Errors: 0, no start. Effect: more frees memory faster and stalls its shard longer.
+        per_tick: usize = "passivate.per-tick", "200";
+    }
+
+    /// Live streams of stock.
+    Streams {
+        /// Streams open at once.
+        /// Effect: beyond it new ones answer 503.
+        max: usize = "streams.max", "10000";
+    }
+
+    /// Settings of the process as a whole.
+    Process {
+        /// Directory of log, archive, store and keys.
+        /// Errors: in use by another server, on a network file system, or not writable, no start.
+        data_dir: PathBuf = "data-dir", "./stampede-data";
+        /// Threads that serve HTTP. Default: half the cores, at least one.
+        /// Errors: 0, no start. Effect: more parse more requests at once; the log thread wants a core of its own.
+        workers: usize = "workers", default_workers();
+        /// Parts that entities are spread over. Default: two per worker.
+        /// Errors: 0 or over 4096, no start. Effect: more spread entities more evenly; free to change between starts.
+        shards: usize = "shards", 2 * default_workers();
+        /// Where shards live: on the HTTP workers' threads ("worker") or on threads of their own ("own").
+        /// Effect: "worker" saves a change of threads per request, "own" keeps slow requests away from entities.
+        placement: Placement = "placement", "worker";
+        /// Purchases in progress per shard.
+        /// Errors: 0, no start. Effect: beyond it buyers are told 503 overloaded with Retry-After.
+        permits: usize = "permits", "2048";
+        /// After a start nothing expires until waiting results are in, at most this long.
+        /// Effect: longer is kinder to payments that succeeded while the server was down.
+        start_grace: Duration = "start-grace", "30s";
+        /// Serves POST /v1/noop, which parses and answers like an order but does nothing.
+        /// Effect: for measuring only.
+        measure: bool = "measure", "false";
+    }
+}
+
+/// Half the cores, at least one: the log thread and the operating system want the others.
+fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
+}
+
+macro_rules! config {
+    ($($field:ident: $group:ident),+ $(,)?; $($own:ident: $own_kind:ty),+ $(,)?) => {
+        /// Everything that can be set.
+        #[derive(Debug, Clone, PartialEq)]
+        pub struct Config {
+            $(
+                #[doc = concat!("See [`", stringify!($group), "`].")]
+                pub $field: $group,
+            )+
+            $(
+                #[doc = concat!("See [`Process::", stringify!($own), "`].")]
+                pub $own: $own_kind,
+            )+
+        }
+
+        impl Config {
+            pub(super) fn read(reader: &mut Reader) -> Config {
+                let process = Process::read(reader);
+                Config { $($field: $group::read(reader),)+ $($own: process.$own,)+ }
+            }
+        }
+
+        /// All settings in the order of their documentation.
+        pub fn catalogue() -> impl Iterator<Item = &'static Setting> {
+            [Process::SETTINGS, $($group::SETTINGS),+].into_iter().flatten()
+        }
+    };
+}
+
+config! {
+    api: Api, ops: Ops, holds: Holds, carts: Carts, payment: Payment, fulfilment: Fulfilment, idempotency: Idempotency,
+    log: Log, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams;
+    data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, start_grace: Duration,
+    measure: bool,
+}

@@ -1,0 +1,114 @@
+//! Kinds of values: how each is read from text, and written so that it can be read again.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A kind of value that a setting can have.
+pub trait Value: Sized {
+    /// The word for it in help and errors.
+    const KIND: &'static str;
+    /// Reads it; the error says what was expected.
+    fn parse(text: &str) -> Result<Self, String>;
+}
+
+/// A number of bytes, written `65536`, `64KiB`, `1MiB` or `2GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl Bytes {
+    /// As a length in memory.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, size)| self.0 >= *size && self.0.is_multiple_of(*size)) {
+            Some((unit, size)) => write!(f, "{}{unit}", self.0 / size),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Where shards live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Placement {
+    /// On the HTTP workers' threads.
+    Worker,
+    /// On threads of their own.
+    Own,
+}
+
+impl Value for Bytes {
+    const KIND: &'static str = "bytes";
+    fn parse(text: &str) -> Result<Bytes, String> {
+        let (digits, size) = UNITS
+            .iter()
+            .find_map(|(unit, size)| text.strip_suffix(unit).map(|digits| (digits.trim_end(), *size)))
+            .unwrap_or((text, 1));
+        let count: Option<u64> = digits.parse().ok();
+        count
+            .and_then(|count| count.checked_mul(size))
+            .map(Bytes)
+            .ok_or_else(|| "a number of bytes like 65536, 64KiB, 1MiB or 2GiB".into())
+    }
+}
+
+impl Value for Duration {
+    const KIND: &'static str = "duration";
+    fn parse(text: &str) -> Result<Duration, String> {
+        humantime::parse_duration(text).map_err(|_| "a duration like 400us, 30ms, 10s, 10m, 24h or 7d".into())
+    }
+}
+
+impl Value for Option<Duration> {
+    const KIND: &'static str = "duration or \"never\"";
+    fn parse(text: &str) -> Result<Option<Duration>, String> {
+        match text {
+            "never" => Ok(None),
+            _ => Duration::parse(text).map(Some).map_err(|expected| format!("{expected}, or \"never\"")),
+        }
+    }
+}
+
+impl Value for Placement {
+    const KIND: &'static str = "\"worker\" or \"own\"";
+    fn parse(text: &str) -> Result<Placement, String> {
+        match text {
+            "worker" => Ok(Placement::Worker),
+            "own" => Ok(Placement::Own),
+            _ => Err(Placement::KIND.into()),
+        }
+    }
+}
+
+impl Value for PathBuf {
+    const KIND: &'static str = "path";
+    fn parse(text: &str) -> Result<PathBuf, String> {
+        if text.is_empty() { Err("a path".into()) } else { Ok(PathBuf::from(text)) }
+    }
+}
+
+macro_rules! from_str_value {
+    ($($kind:ty: $word:literal, $expected:literal;)+) => {
+        $(impl Value for $kind {
+            const KIND: &'static str = $word;
+            fn parse(text: &str) -> Result<$kind, String> {
+                text.parse().map_err(|_| $expected.into())
+            }
+        })+
+    };
+}
+
+from_str_value! {
+    SocketAddr: "address:port", "an address and a port like 127.0.0.1:8080 (port 0: any free one)";
+    usize: "number", "a whole number";
+    u32: "number", "a whole number";
+    bool: "true or false", "true or false";
+}
