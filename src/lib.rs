@@ -1,4 +1,7 @@
 //! Server.
 
+pub mod clock;
 pub mod config;
+pub mod disk;
+pub mod journal;
 pub mod store;
