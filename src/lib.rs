@@ -1,5 +1,6 @@
 //! Server.
 
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod disk;
