@@ -1,5 +1,21 @@
 //! An order: lines and prices frozen when its holds were granted, and every step of its payment and fulfilment.
 //! A step that leaves the process is logged as open before it leaves (S19) and stays open until a definite answer.
+//!
+//! This file has the words; `state` takes events in, `decide` says what a command changes, `follow` what comes next
+//! by itself, `read` answers questions. `placing` collects the holds before there is an order.
+
+pub mod decide;
+pub mod follow;
+pub mod placing;
+pub mod read;
+pub mod refusal;
+pub mod state;
+pub mod timeline;
+
+pub use read::{LineTally, State};
+pub use refusal::Refusal;
+pub use state::{Attempt, AttemptState, OpenStep, Order, Refund, RefundState, Return, Shipment};
+pub use timeline::Happening;
 
 use crate::ids::{BuyerRef, CartId, HoldId, LocationId, OpId, Reference, SellerId, SkuId};
 use crate::money::Money;
@@ -19,7 +35,7 @@ pub struct Line {
     pub unit_price: Money,
     /// The hold behind it.
     pub hold: HoldId,
-    /// Where the units are.
+    /// Where the units are; adds up to `units`.
     pub parts: Vec<Part>,
 }
 
@@ -32,20 +48,42 @@ pub struct LineUnits {
     pub units: Units,
 }
 
-/// How long things may take. From configuration, passed in with each command that needs it.
+/// Units of one line at one location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinePart {
+    /// Index into the order's lines.
+    pub line: u32,
+    /// Where the units are.
+    pub location: LocationId,
+    /// How many.
+    pub units: Units,
+}
+
+/// How long things may take. From configuration, passed in with each command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Terms {
-    /// An open step is asked again after this, doubling up to 32 times of it.
+    /// An open step of the provider or warehouse is asked again after this, doubling up to 32 times of it.
     pub ask_again: Span,
+    /// The same for steps of our own SKUs.
+    pub ask_stock_again: Span,
     /// After so many unanswered askings the order needs attention (and is still asked, at the longest pace).
     pub attention_after: u32,
-    /// A captured order must be shipped within this, or it needs attention.
+    /// A captured order must be shipped within this, or it needs attention, again and again.
     pub fulfil_within: Span,
-    /// How long a declined order keeps its holds for another try is the holds' deadline; this caps attempts.
+    /// Most payment attempts; a declined order keeps its holds until their deadline for another one.
     pub payment_attempts: u32,
 }
 
-/// A piece of work outside the order, at least once, by whoever sees it opened.
+impl Terms {
+    /// When a step is asked again that was asked `tries` times, the last time `at`.
+    #[must_use]
+    pub fn ask_at(&self, step: Step, tries: u32, at: Timestamp) -> Timestamp {
+        let first = if step.is_stock() { self.ask_stock_again } else { self.ask_again };
+        at.plus(Span(first.0.max(1).saturating_mul(1 << tries.saturating_sub(1).min(5))))
+    }
+}
+
+/// A piece of work outside the order, done at least once, by whoever sees it opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// Provider: reserve the total. Before each call the holds are extended past the provider's time-out.
@@ -60,14 +98,55 @@ pub enum Step {
     Refund { refund: OpId },
     /// Warehouse: please ship, per location.
     Fulfil,
-    /// Warehouse: please do not ship what has not left yet.
-    CallOff,
-    /// SKUs: release the holds, or cancel the allocations, whichever there is.
+    /// Warehouse: please do not ship the units of this refund (a cancellation is a refund of all that is left).
+    /// `Refused` once any of them has left or can no longer be stopped.
+    CallOff { refund: OpId },
+    /// SKUs: release the holds, or cancel the allocations, whichever there is. Only before capture.
     GiveBack,
+    /// SKUs: take the units of this refund, which were not shipped, out of their allocations.
+    GiveBackUnits { refund: OpId },
     /// SKUs: the units of this shipment left.
     ShipStock { shipment: OpId },
-    /// SKUs: the units of this return (or restocked refund) came back.
+    /// SKUs: the units of this return came back.
     ReturnStock { return_id: OpId },
+}
+
+impl Step {
+    /// Stable name: metric label, log field and timeline word.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Step::Authorize { .. } => "authorize",
+            Step::Allocate => "allocate",
+            Step::Capture { .. } => "capture",
+            Step::Void { .. } => "void",
+            Step::Refund { .. } => "refund",
+            Step::Fulfil => "fulfil",
+            Step::CallOff { .. } => "call_off",
+            Step::GiveBack => "give_back",
+            Step::GiveBackUnits { .. } => "give_back_units",
+            Step::ShipStock { .. } => "ship_stock",
+            Step::ReturnStock { .. } => "return_stock",
+        }
+    }
+
+    /// Is it work for our own SKUs?
+    #[must_use]
+    pub fn is_stock(self) -> bool {
+        match self {
+            Step::Allocate
+            | Step::GiveBack
+            | Step::GiveBackUnits { .. }
+            | Step::ShipStock { .. }
+            | Step::ReturnStock { .. } => true,
+            Step::Authorize { .. }
+            | Step::Capture { .. }
+            | Step::Void { .. }
+            | Step::Refund { .. }
+            | Step::Fulfil
+            | Step::CallOff { .. } => false,
+        }
+    }
 }
 
 /// What became of a step.
@@ -88,16 +167,18 @@ pub enum Command {
     Place(Placement),
     /// Tries another payment after a decline. Refused while an attempt is open or unknown.
     Pay { payment: OpId, fingerprint: u64, token: Reference },
-    /// Ends the order as soon as no open step can contradict it: void or refund, give back or restock.
+    /// Ends the order as soon as no open step can contradict it: void or refund, give back.
     Cancel { cancel: OpId, fingerprint: u64, reason: String },
     /// Gives money back for units of lines (`lines` empty: everything not refunded yet). Counts when requested.
-    /// `restock`: refunded units not shipped yet go back to available.
+    /// It covers, in this order, units that came back or were withheld before, units not shipped yet (they will not
+    /// be shipped any more, and leave their allocation), and units that stay with the buyer.
+    /// `restock`: units not shipped yet become available again; otherwise they are written off.
     Refund { refund: OpId, fingerprint: u64, lines: Vec<LineUnits>, restock: bool },
     /// The seller or warehouse shipped units.
     Ship { shipment: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, tracking: Option<Reference> },
-    /// The seller reports units that came back.
+    /// The seller reports units that came back. Moves no money: that is a refund.
     Return { return_id: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, restock: bool },
-    /// A worker's answer. A late or repeated one is `None`.
+    /// A worker's answer. A late or repeated one is `None`, unless money would stay taken or reserved.
     Report { step: Step, answer: Answer },
     /// Whatever is due: expiry, asking again, deadlines.
     Tick,
@@ -122,32 +203,69 @@ pub struct Placement {
     pub hold_expires_at: Timestamp,
 }
 
+/// Why a person must look: a stable word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Attention {
+    /// A step was asked for many times and nobody knows its outcome.
+    Unanswered,
+    /// Paid, and not wholly shipped in time.
+    Unfulfilled,
+    /// The provider does not give the money back.
+    RefundRefused,
+    /// The provider does not give the authorisation up.
+    VoidRefused,
+    /// The warehouse does not accept the order.
+    FulfilmentRefused,
+    /// A SKU does not take in what happened to its units.
+    StockRefused,
+    /// An answer came that contradicts an earlier definite one.
+    Contradiction,
+}
+
+impl Attention {
+    /// The word in the API, in lists and in metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Attention::Unanswered => "unanswered",
+            Attention::Unfulfilled => "unfulfilled",
+            Attention::RefundRefused => "refund_refused",
+            Attention::VoidRefused => "void_refused",
+            Attention::FulfilmentRefused => "fulfilment_refused",
+            Attention::StockRefused => "stock_refused",
+            Attention::Contradiction => "contradiction",
+        }
+    }
+}
+
 /// What happened. Stored for good: add variants, never change one.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The order exists and awaits payment; opens `Authorize { attempt: 1 }`.
-    Placed { placement: Placement, total: Money, at: Timestamp },
+    Placed { placement: Placement, total: Money, at: Timestamp, ask_at: Timestamp },
     /// Another payment attempt; opens `Authorize { attempt }`.
-    PaymentRetried { payment: OpId, fingerprint: u64, attempt: u32, token: Reference, at: Timestamp },
-    /// This step is now open; it will be asked again at `ask_at`.
-    Opened { step: Step, at: Timestamp, ask_at: Timestamp },
-    /// Still open, asked once more; next time at `ask_at`.
+    PaymentRetried { payment: OpId, fingerprint: u64, attempt: u32, token: Reference, at: Timestamp, ask_at: Timestamp },
+    /// This step is now open; it will be asked again at `ask_at`. `due`, of `Fulfil`: shipped wholly by then.
+    Opened { step: Step, at: Timestamp, ask_at: Timestamp, due: Option<Timestamp> },
+    /// Still open, asked for the `tries`th time; next time at `ask_at`.
     Asked { step: Step, tries: u32, at: Timestamp, ask_at: Timestamp },
     /// A definite answer.
     Answered { step: Step, answer: Answer, at: Timestamp },
     /// A wish to cancel was accepted.
     CancelRequested { cancel: OpId, fingerprint: u64, reason: String, at: Timestamp },
-    /// No money, no units, for good.
-    Cancelled { at: Timestamp },
+    /// No money, no units, for good. The caller's reason, or `payment_failed` or `refunded`.
+    Cancelled { reason: String, at: Timestamp },
     /// Not paid before the holds ran out.
     Expired { at: Timestamp },
-    /// Money back was requested; opens `Refund { refund }`.
+    /// Money back was requested, and counts from now on. `withheld`: units among `lines` that were not shipped and
+    /// will not be. The steps are opened by events of their own: the money waits until the warehouse has agreed.
     RefundRequested {
         refund: OpId,
         fingerprint: u64,
         lines: Vec<LineUnits>,
         amount: Money,
         restock: bool,
+        withheld: Vec<LinePart>,
         at: Timestamp,
     },
     /// Units left; opens `ShipStock { shipment }`.
@@ -158,8 +276,9 @@ pub enum Event {
         lines: Vec<LineUnits>,
         tracking: Option<Reference>,
         at: Timestamp,
+        ask_at: Timestamp,
     },
-    /// Units came back; opens `ReturnStock { return_id }`.
+    /// Units came back. `ReturnStock { return_id }` is opened by an event of its own, once all shipments are booked.
     Returned {
         return_id: OpId,
         fingerprint: u64,
@@ -168,69 +287,24 @@ pub enum Event {
         restock: bool,
         at: Timestamp,
     },
-    /// A person must look; the reason is a stable word.
-    AttentionNeeded { reason: String, at: Timestamp },
+    /// A person must look at this order. `again_at`: reminded then.
+    AttentionNeeded { reason: Attention, step: Option<Step>, at: Timestamp, again_at: Option<Timestamp> },
 }
 
-/// Where an order stands: the word in the API, in lists and in metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Placed; an attempt is open, or the last one was declined and another may be made.
-    AwaitingPayment,
-    /// The money is reserved.
-    Authorised,
-    /// The units are firm.
-    Allocated,
-    /// The money is taken; the warehouse has been or is being asked.
-    Captured,
-    /// The warehouse has accepted.
-    FulfilmentRequested,
-    /// Some units have left.
-    PartlyShipped,
-    /// All units that are not refunded or called off have left.
-    Fulfilled,
-    /// Cancelling, but a step is still open.
-    Cancelling,
-    /// Cancelled.
-    Cancelled,
-    /// Ran out unpaid.
-    Expired,
-}
-
-/// Why not.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// Never placed.
-    #[error("no such order")]
-    UnknownOrder,
-    /// The id (or key) was used with other content.
-    #[error("this key was used with a different request")]
-    Reused,
-    /// No lines, too many, mixed currencies, zero units, or a total beyond what money can count.
-    #[error("{0}")]
-    Invalid(&'static str),
-    /// An attempt is open or its outcome unknown.
-    #[error("a payment attempt is still open")]
-    PaymentOpen,
-    /// Not awaiting payment.
-    #[error("the order is not awaiting payment")]
-    NotPayable,
-    /// All attempts are used up.
-    #[error("too many payment attempts")]
-    TooManyAttempts,
-    /// Too late, or ended already.
-    #[error("the order can no longer be cancelled")]
-    NotCancellable,
-    /// No captured money, or more than was captured and not refunded.
-    #[error("nothing left to refund for these lines")]
-    NotRefundable,
-    /// Not paid, called off, or more units than are left to ship.
-    #[error("these units cannot be shipped")]
-    NotShippable,
-    /// More units than were shipped and not returned.
-    #[error("these units were not shipped")]
-    NotReturnable,
-    /// A bounded table of this order (refunds, shipments, returns) is full.
-    #[error("too many {what} on this order")]
-    TableFull { what: &'static str },
+/// The step that this event asks the workers for. Nothing else lets an effect leave.
+#[must_use]
+pub fn opens(event: &Event) -> Option<Step> {
+    match event {
+        Event::Placed { .. } => Some(Step::Authorize { attempt: 1 }),
+        Event::PaymentRetried { attempt, .. } => Some(Step::Authorize { attempt: *attempt }),
+        Event::Opened { step, .. } | Event::Asked { step, .. } => Some(*step),
+        Event::Shipped { shipment, .. } => Some(Step::ShipStock { shipment: *shipment }),
+        Event::Answered { .. }
+        | Event::CancelRequested { .. }
+        | Event::Cancelled { .. }
+        | Event::Expired { .. }
+        | Event::RefundRequested { .. }
+        | Event::Returned { .. }
+        | Event::AttentionNeeded { .. } => None,
+    }
 }

@@ -1,0 +1,423 @@
+//! What a command changes, or why not.
+
+use crate::cart::MAX_LINES;
+use crate::ids::{LocationId, OpId, Reference};
+use crate::money::Money;
+use crate::order::read::LineTally;
+use crate::order::state::{Allocation, Fulfilment};
+use crate::order::{
+    Answer, AttemptState, Attention, Command, Event, Line, LinePart, LineUnits, Order, Placement, RefundState, Refusal,
+    Step, Terms,
+};
+use crate::sku::{MAX_UNITS, Units};
+use crate::time::{Moment, Timestamp};
+
+/// Most cancellations, refunds, shipments and returns of one order, each.
+pub const MAX_OPERATIONS: usize = 128;
+/// Most payment attempts, whatever the terms say.
+pub const MAX_ATTEMPTS: u32 = 32;
+
+type Decision = Result<Option<Vec<Event>>, Refusal>;
+
+impl Order {
+    /// Says what `command` would change; `None` when it already happened.
+    ///
+    /// # Errors
+    /// [`Refusal`]: nothing would change.
+    pub fn decide(&self, command: &Command, at: Moment, terms: &Terms) -> Decision {
+        if let Command::Place(placement) = command {
+            return self.place(placement, at, terms);
+        }
+        if self.placed.is_none() {
+            return Err(Refusal::UnknownOrder);
+        }
+        let first = match command {
+            Command::Place(_) => None,
+            Command::Pay { payment, fingerprint, token } => self.pay(*payment, *fingerprint, token, at, terms)?,
+            Command::Cancel { cancel, fingerprint, reason } => self.cancel(*cancel, *fingerprint, reason, at)?,
+            Command::Refund { refund, fingerprint, lines, restock } => {
+                self.request_refund(*refund, *fingerprint, lines, *restock, at)?
+            }
+            Command::Ship { shipment, fingerprint, location, lines, tracking } => {
+                self.ship(*shipment, *fingerprint, location, lines, tracking.as_ref(), at, terms)?
+            }
+            Command::Return { return_id, fingerprint, location, lines, restock } => {
+                self.take_back(*return_id, *fingerprint, location, lines, *restock, at)?
+            }
+            Command::Report { step, answer } => self.report(*step, answer, at),
+            Command::Tick => self.tick(at, terms),
+        };
+        Ok(first.map(|events| self.and_what_follows(events, at.now, terms)))
+    }
+
+    fn place(&self, placement: &Placement, at: Moment, terms: &Terms) -> Decision {
+        if let Some(placed) = &self.placed {
+            let same = placed.placement.fingerprint == placement.fingerprint;
+            return if same { Ok(None) } else { Err(Refusal::Reused) };
+        }
+        let total = total_of(&placement.lines)?;
+        let ask_at = terms.ask_at(Step::Authorize { attempt: 1 }, 1, at.now);
+        Ok(Some(vec![Event::Placed { placement: placement.clone(), total, at: at.now, ask_at }]))
+    }
+
+    fn pay(&self, payment: OpId, fingerprint: u64, token: &Reference, at: Moment, terms: &Terms) -> Decision {
+        if let Some(earlier) = self.attempts.iter().find(|attempt| attempt.payment == Some(payment)) {
+            return repeated(earlier.fingerprint, fingerprint);
+        }
+        if self.ended.is_some() || self.paid || self.wish.is_some() || self.is_closing() {
+            return Err(Refusal::NotPayable);
+        }
+        let settled =
+            |state| matches!(state, AttemptState::Declined | AttemptState::Voided | AttemptState::VoidRefused);
+        if !self.attempts.iter().all(|attempt| settled(attempt.state)) {
+            return Err(Refusal::PaymentOpen);
+        }
+        if self.hold_expires_at() <= at.overdue {
+            return Err(Refusal::NotPayable);
+        }
+        let number = self.attempts.iter().map(|attempt| attempt.number).max().unwrap_or(0) + 1;
+        if number > terms.payment_attempts.min(MAX_ATTEMPTS) {
+            return Err(Refusal::TooManyAttempts);
+        }
+        Ok(Some(vec![Event::PaymentRetried {
+            payment,
+            fingerprint,
+            attempt: number,
+            token: token.clone(),
+            at: at.now,
+            ask_at: terms.ask_at(Step::Authorize { attempt: number }, 1, at.now),
+        }]))
+    }
+
+    fn cancel(&self, cancel: OpId, fingerprint: u64, reason: &str, at: Moment) -> Decision {
+        if let Some((_, earlier)) = self.cancels.iter().find(|(id, _)| *id == cancel) {
+            return repeated(*earlier, fingerprint);
+        }
+        if self.wish.is_some() {
+            // Somebody else asked for just this.
+            return Ok(None);
+        }
+        if self.refund(cancel).is_some() {
+            return Err(Refusal::Reused);
+        }
+        if self.ended.is_some() || !self.shipments.is_empty() {
+            return Err(Refusal::NotCancellable);
+        }
+        room(self.cancels.len(), "cancellations")?;
+        // A cancellation after the capture needs a refund of its own.
+        room(self.refunds.len(), "refunds")?;
+        Ok(Some(vec![Event::CancelRequested { cancel, fingerprint, reason: reason.to_owned(), at: at.now }]))
+    }
+
+    fn request_refund(&self, id: OpId, fingerprint: u64, lines: &[LineUnits], restock: bool, at: Moment) -> Decision {
+        if let Some(earlier) = self.refund(id) {
+            return repeated(earlier.fingerprint, fingerprint);
+        }
+        let free = self.captured_minor() - self.requested_minor();
+        let refund = if lines.is_empty() {
+            self.refund_of_the_rest(id, fingerprint, restock, at.now)
+        } else {
+            if !self.paid {
+                return Err(Refusal::NotRefundable);
+            }
+            check_lines(lines, &self.tallies(), LineTally::to_refund, Refusal::NotRefundable)?;
+            self.refund_of(id, fingerprint, lines.to_vec(), restock, at.now)
+        };
+        match &refund {
+            Event::RefundRequested { amount, .. } if amount.minor > 0 && amount.minor <= free => {}
+            _ => return Err(Refusal::NotRefundable),
+        }
+        room(self.refunds.len(), "refunds")?;
+        Ok(Some(vec![refund]))
+    }
+
+    /// A refund of everything that was not refunded yet; no unit is shipped after it.
+    pub(super) fn refund_of_the_rest(&self, refund: OpId, fingerprint: u64, restock: bool, at: Timestamp) -> Event {
+        let mut lines = Vec::new();
+        let mut withheld = Vec::new();
+        for (line, tally) in (0..).zip(self.tallies()).filter(|_| self.paid) {
+            if tally.to_refund() > 0 {
+                lines.push(LineUnits { line, units: tally.to_refund() });
+            }
+            self.withhold(line, tally.to_ship(), &mut withheld);
+        }
+        // Also money with no unit behind it: taken by a capture that we had been told would not happen.
+        let amount = self.money(self.captured_minor() - self.requested_minor());
+        Event::RefundRequested { refund, fingerprint, lines, amount, restock, withheld, at }
+    }
+
+    /// A refund of these units, which are known to be refundable.
+    fn refund_of(&self, refund: OpId, fingerprint: u64, lines: Vec<LineUnits>, restock: bool, at: Timestamp) -> Event {
+        let tallies = self.tallies();
+        let of_order = self.placement().map_or(&[][..], |placement| &placement.lines);
+        let mut minor: i64 = 0;
+        let mut withheld = Vec::new();
+        for &LineUnits { line, units } in &lines {
+            let (of_order, tally) = (&of_order[line as usize], tallies[line as usize]);
+            minor = minor.saturating_add(of_order.unit_price.minor.saturating_mul(i64::from(units)));
+            let back = (tally.returned + tally.withheld).saturating_sub(tally.refunded);
+            self.withhold(line, units.saturating_sub(back).min(tally.to_ship()), &mut withheld);
+        }
+        let amount = self.money(minor);
+        Event::RefundRequested { refund, fingerprint, lines, amount, restock, withheld, at }
+    }
+
+    /// Picks units that are not to be shipped, from the last location first: the first is preferably served from.
+    fn withhold(&self, line: u32, mut units: Units, withheld: &mut Vec<LinePart>) {
+        let of_order = self.placement().and_then(|placement| placement.lines.get(line as usize));
+        for part in of_order.map_or(&[][..], |line| &line.parts).iter().rev() {
+            let here = self.to_ship_from(line, &part.location).min(units);
+            if here > 0 {
+                withheld.push(LinePart { line, location: part.location.clone(), units: here });
+                units -= here;
+            }
+        }
+    }
+
+    fn money(&self, minor: i64) -> Money {
+        let currency = self.total().map_or(iso_currency::Currency::XXX, |total| total.currency);
+        Money { minor, currency }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one command, taken apart in one place")]
+    fn ship(
+        &self,
+        shipment: OpId,
+        fingerprint: u64,
+        location: &LocationId,
+        lines: &[LineUnits],
+        tracking: Option<&Reference>,
+        at: Moment,
+        terms: &Terms,
+    ) -> Decision {
+        if let Some(earlier) = self.shipment(shipment) {
+            return repeated(earlier.fingerprint, fingerprint);
+        }
+        if !self.paid || self.ended.is_some() {
+            return Err(Refusal::NotShippable);
+        }
+        let not_there = if self.refunds.iter().any(|refund| refund.state == RefundState::Waiting) {
+            Refusal::BeingCalledOff
+        } else {
+            Refusal::NotShippable
+        };
+        check_lines(lines, &self.tallies(), LineTally::to_ship, not_there.clone())?;
+        if lines.iter().any(|line| line.units > self.to_ship_from(line.line, location)) {
+            return Err(not_there);
+        }
+        room(self.shipments.len(), "shipments")?;
+        Ok(Some(vec![Event::Shipped {
+            shipment,
+            fingerprint,
+            location: location.clone(),
+            lines: lines.to_vec(),
+            tracking: tracking.cloned(),
+            at: at.now,
+            ask_at: terms.ask_at(Step::ShipStock { shipment }, 1, at.now),
+        }]))
+    }
+
+    fn take_back(
+        &self,
+        return_id: OpId,
+        fingerprint: u64,
+        location: &LocationId,
+        lines: &[LineUnits],
+        restock: bool,
+        at: Moment,
+    ) -> Decision {
+        if let Some(earlier) = self.return_of(return_id) {
+            return repeated(earlier.fingerprint, fingerprint);
+        }
+        check_lines(lines, &self.tallies(), LineTally::to_return, Refusal::NotReturnable)?;
+        room(self.returns.len(), "returns")?;
+        Ok(Some(vec![Event::Returned {
+            return_id,
+            fingerprint,
+            location: location.clone(),
+            lines: lines.to_vec(),
+            restock,
+            at: at.now,
+        }]))
+    }
+
+    fn report(&self, step: Step, answer: &Answer, at: Moment) -> Option<Vec<Event>> {
+        let answered = || Event::Answered { step, answer: answer.clone(), at: at.now };
+        let attention = |reason| Event::AttentionNeeded { reason, step: Some(step), at: at.now, again_at: None };
+        match answer {
+            Answer::Unknown => None,
+            _ if !self.is_open(step) => self.late(step, answer, at).map(|mut after| {
+                after.insert(0, answered());
+                after
+            }),
+            Answer::Done { .. } => Some(vec![answered()]),
+            Answer::Refused { .. } => Some(match refused(step) {
+                Some(reason) => vec![answered(), attention(reason)],
+                None => vec![answered()],
+            }),
+        }
+    }
+
+    /// An answer for a step that is not open: `None`, unless money would stay reserved or taken without an order, or
+    /// units would leave. What follows its `Answered`.
+    fn late(&self, step: Step, answer: &Answer, at: Moment) -> Option<Vec<Event>> {
+        let contradiction =
+            Event::AttentionNeeded { reason: Attention::Contradiction, step: Some(step), at: at.now, again_at: None };
+        if !matches!(answer, Answer::Done { .. }) {
+            return None;
+        }
+        match step {
+            Step::Authorize { attempt: number } => match self.attempt(number).map(|attempt| attempt.state) {
+                None if number > 0 && number <= MAX_ATTEMPTS => Some(vec![]),
+                Some(AttemptState::Declined) => Some(vec![]),
+                _ => None,
+            },
+            Step::Capture { attempt: number } => {
+                let attempt = self.attempt(number)?;
+                let refund = OpId(u128::from(number));
+                if attempt.state == AttemptState::Captured || self.refund(refund).is_some() {
+                    return None;
+                }
+                let amount = self.placed.as_ref()?.total;
+                let (fingerprint, lines, withheld) = (0, vec![], vec![]);
+                let give_back =
+                    Event::RefundRequested { refund, fingerprint, lines, amount, restock: false, withheld, at: at.now };
+                Some(vec![give_back, contradiction])
+            }
+            Step::Refund { refund } => {
+                let refund = self.refund(refund).filter(|refund| refund.state == RefundState::Refused)?;
+                // Too late if its money was promised a second time meanwhile.
+                let fits = refund.amount.minor <= self.captured_minor() - self.requested_minor();
+                let told = self.attention.contains(&(Attention::Contradiction, Some(step)));
+                if fits { Some(vec![]) } else { (!told).then(|| vec![contradiction]) }
+            }
+            Step::Fulfil if self.fulfilment == Fulfilment::Refused => {
+                if self.all_shipped() {
+                    let told = self.attention.contains(&(Attention::Contradiction, Some(step)));
+                    (!told).then(|| vec![contradiction])
+                } else {
+                    Some(vec![])
+                }
+            }
+            Step::Allocate
+            | Step::Void { .. }
+            | Step::Fulfil
+            | Step::CallOff { .. }
+            | Step::GiveBack
+            | Step::GiveBackUnits { .. }
+            | Step::ShipStock { .. }
+            | Step::ReturnStock { .. } => None,
+        }
+    }
+
+    fn tick(&self, at: Moment, terms: &Terms) -> Option<Vec<Event>> {
+        let mut events = Vec::new();
+        for open in self.open.iter().filter(|open| open.ask_at <= at.overdue) {
+            let tries = open.tries.saturating_add(1);
+            let ask_at = terms.ask_at(open.step, tries, at.now);
+            events.push(Event::Asked { step: open.step, tries, at: at.now, ask_at });
+            if open.tries >= terms.attention_after && !open.flagged {
+                let (reason, step) = (Attention::Unanswered, Some(open.step));
+                events.push(Event::AttentionNeeded { reason, step, at: at.now, again_at: None });
+            }
+        }
+        if self.waits_for_payment() && self.hold_expires_at() <= at.overdue {
+            let ask_at = terms.ask_at(Step::GiveBack, 1, at.now);
+            events.push(Event::Expired { at: at.now });
+            events.push(Event::Opened { step: Step::GiveBack, at: at.now, ask_at, due: None });
+        }
+        if self.fulfil_due.is_some_and(|due| due <= at.overdue) {
+            let again_at = Some(at.now.plus(terms.fulfil_within));
+            events.push(Event::AttentionNeeded { reason: Attention::Unfulfilled, step: None, at: at.now, again_at });
+        }
+        (!events.is_empty()).then_some(events)
+    }
+
+    /// Nothing is open or reserved: the next move is the buyer's, until the holds run out.
+    pub(super) fn waits_for_payment(&self) -> bool {
+        let waiting = |state| matches!(state, AttemptState::Open | AttemptState::Authorised | AttemptState::Captured);
+        self.placed.is_some()
+            && self.ended.is_none()
+            && !self.paid
+            && self.wish.is_none()
+            && !self.is_closing()
+            && self.allocation == Allocation::Held
+            && !self.attempts.iter().any(|attempt| waiting(attempt.state))
+    }
+}
+
+/// Does a definite "no" to this step need a person? The others are part of the course.
+fn refused(step: Step) -> Option<Attention> {
+    match step {
+        Step::Authorize { .. } | Step::Allocate | Step::Capture { .. } | Step::CallOff { .. } => None,
+        Step::Void { .. } => Some(Attention::VoidRefused),
+        Step::Refund { .. } => Some(Attention::RefundRefused),
+        Step::Fulfil => Some(Attention::FulfilmentRefused),
+        Step::GiveBack | Step::GiveBackUnits { .. } | Step::ShipStock { .. } | Step::ReturnStock { .. } => {
+            Some(Attention::StockRefused)
+        }
+    }
+}
+
+fn repeated(earlier: u64, now: u64) -> Decision {
+    if earlier == now { Ok(None) } else { Err(Refusal::Reused) }
+}
+
+fn room(used: usize, what: &'static str) -> Result<(), Refusal> {
+    if used < MAX_OPERATIONS { Ok(()) } else { Err(Refusal::TableFull { what }) }
+}
+
+/// At least one line, each once, each known, with 1 to `most` units.
+fn check_lines(
+    lines: &[LineUnits],
+    tallies: &[LineTally],
+    most: impl Fn(LineTally) -> Units,
+    otherwise: Refusal,
+) -> Result<(), Refusal> {
+    let once = |i: usize| !lines[..i].iter().any(|earlier| earlier.line == lines[i].line);
+    let good = |(i, line): (usize, &LineUnits)| {
+        let tally = tallies.get(line.line as usize);
+        line.units > 0 && once(i) && tally.is_some_and(|tally| line.units <= most(*tally))
+    };
+    if !lines.is_empty() && lines.iter().enumerate().all(good) { Ok(()) } else { Err(otherwise) }
+}
+
+/// The total of valid lines.
+fn total_of(lines: &[Line]) -> Result<Money, Refusal> {
+    let invalid = |why| Err(Refusal::Invalid(why));
+    let Some(first) = lines.first() else { return invalid("an order has at least one line") };
+    if lines.len() > MAX_LINES {
+        return invalid("an order has at most 50 lines");
+    }
+    let mut minor: i64 = 0;
+    for (i, line) in lines.iter().enumerate() {
+        let held = line.parts.iter().try_fold(0, |sum: Units, part| sum.checked_add(part.units));
+        if line.units == 0 || line.units > MAX_UNITS {
+            return invalid("units must be 1 to 1000000000");
+        }
+        if held != Some(line.units) {
+            return invalid("the parts of a line add up to its units");
+        }
+        if (1..line.parts.len()).any(|i| line.parts[..i].iter().any(|part| part.location == line.parts[i].location)) {
+            return invalid("the parts of a line are at different locations");
+        }
+        if lines[..i].iter().any(|earlier| earlier.hold == line.hold) {
+            return invalid("each line has a hold of its own");
+        }
+        if line.unit_price.currency != first.unit_price.currency {
+            return invalid("all lines of an order have one currency");
+        }
+        if line.unit_price.minor < 0 {
+            return invalid("a price is not negative");
+        }
+        let price = line.unit_price.minor.checked_mul(i64::from(line.units));
+        match price.and_then(|price| minor.checked_add(price)) {
+            Some(sum) => minor = sum,
+            None => return invalid("the total is more than money can count"),
+        }
+    }
+    if minor == 0 {
+        return invalid("the total is more than zero");
+    }
+    Ok(Money { minor, currency: first.unit_price.currency })
+}
