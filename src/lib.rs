@@ -1,5 +1,6 @@
-//! Server.
+//! The server: configuration, command line, HTTP, log, store, feed and workflows around the domain in `actors/`.
 
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;

@@ -24,6 +24,26 @@ impl Flags {
     }
 }
 
+/// The two that say where a server's files are, for commands that need no other setting.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct DirFlags {
+    /// Configuration file [env: STAMPEDE_CONFIG] [default: stampede.toml, when it is there].
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Directory of log, archive, store and keys [default: ./stampede-data].
+    #[arg(long, value_name = "PATH")]
+    data_dir: Option<String>,
+}
+
+impl DirFlags {
+    /// As settings.
+    #[must_use]
+    pub fn flags(&self) -> Flags {
+        let flags = Flags { config: self.config.clone(), ..Flags::default() };
+        self.data_dir.iter().fold(flags, |flags, dir| flags.with("data-dir", dir))
+    }
+}
+
 impl FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Flags, clap::Error> {
         let mut flags = Flags::default();

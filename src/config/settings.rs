@@ -160,13 +160,13 @@ settings! {
         segment_bytes: Bytes = "log.segment-bytes", "64MiB";
         /// Largest frame: the records that one sync commits.
         /// Errors: under 1KiB, no start. Effect: larger carries more orders per sync under load.
-        frame_bytes: Bytes = "log.frame-bytes", "1MiB";
+        frame_bytes: Bytes = "log.frame-bytes", "256KiB";
         /// Longest wait for a fuller frame under load; with one client there is no wait.
         /// Effect: longer syncs less often, shorter answers sooner. 0s never waits.
         pace_max: Duration = "log.pace-max", "400us";
         /// How long after the last frame an empty one seals it.
         /// Effect: damage to a sealed frame is told from a torn write.
-        idle_seal: Duration = "log.idle-seal", "100ms";
+        idle_seal: Duration = "log.idle-seal", "50ms";
         /// Records that may wait for the disk.
         /// Errors: 0, no start. Effect: beyond it requests answer 503 overloaded.
         queue_records: usize = "log.queue-records", "65536";

@@ -1,0 +1,121 @@
+//! The command line: what can be asked for, and how each way of ending is told to the caller.
+
+pub mod completions;
+pub mod doctor;
+pub mod explain;
+pub mod out;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Version, commit and licence, as `--version` prints them.
+pub const VERSION: &str =
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("STAMPEDE_COMMIT"), ", ", env!("CARGO_PKG_LICENSE"), ")");
+
+/// How the program ends. The numbers are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// It did not work, and the message says why.
+    Failed = 1,
+    /// The command line or the configuration is wrong.
+    Usage = 2,
+    /// The server cannot be reached, or is not ready.
+    NotReady = 3,
+    /// A demo that proves nothing: the load never got as far as to test the promise.
+    Void = 4,
+    /// An invariant is violated, or the log is corrupt.
+    Violated = 99,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// A command that did not work: the message, and how to end.
+#[derive(Debug)]
+pub struct Stop {
+    /// The code to end with.
+    pub exit: Exit,
+    /// Why.
+    pub error: anyhow::Error,
+}
+
+impl Stop {
+    /// Ends with this code and message.
+    pub fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Stop {
+        Stop { exit, error: error.into() }
+    }
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Stop {
+    fn from(error: E) -> Stop {
+        let error: anyhow::Error = error.into();
+        let exit = if error.is::<crate::config::ConfigError>() { Exit::Usage } else { Exit::Failed };
+        Stop { exit, error }
+    }
+}
+
+/// How a command ended.
+pub type Outcome = Result<Exit, Stop>;
+
+/// Checkout and inventory for flash sales: no unit sold twice, nothing acknowledged lost.
+#[derive(Debug, Parser)]
+#[command(name = "stampede", version = VERSION, max_term_width = 110, after_help = EXITS)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXITS: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 void, 99 invariant violated or log corrupt.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check this machine: ports, limits, clock, disk, memory, data directory.
+    Doctor(doctor::Args),
+    /// Print completions for a shell.
+    Completions(completions::Args),
+    /// Configuration.
+    Config(explain::Args),
+}
+
+/// Runs the program with these arguments, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nothing can be said about a terminal that does not listen.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+        }
+    };
+    let outcome = match cli.command {
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Config(args) => explain::run(&args),
+    };
+    outcome.unwrap_or_else(|stop| {
+        out::complain(&format!("error: {:#}", stop.error));
+        stop.exit
+    })
+}
+
+/// Creates the data directory, for its owner only, when there is none.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn make_data_dir(dir: &Path) -> anyhow::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("data directory {}", dir.display()))
+}
