@@ -3,6 +3,7 @@
 pub mod completions;
 pub mod doctor;
 pub mod explain;
+pub mod import;
 pub mod out;
 
 use anyhow::Context;
@@ -79,6 +80,8 @@ const EXITS: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 void, 9
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Import SKUs, locations, units and prices from a CSV file.
+    Import(import::Args),
     /// Check this machine: ports, limits, clock, disk, memory, data directory.
     Doctor(doctor::Args),
     /// Print completions for a shell.
@@ -98,6 +101,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let outcome = match cli.command {
+        Command::Import(args) => import::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Config(args) => explain::run(&args),

@@ -5,5 +5,6 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod import;
 pub mod journal;
 pub mod store;
