@@ -1,196 +1,77 @@
 //! Stock of one SKU: the units at each location, and the holds and allocations that claim some of them.
 //! Pure: time and ids come in as arguments, so replaying the log rebuilds exactly this state.
 //! Invariant: per location, held + allocated never exceed on-hand.
+//!
+//! `state` is what there is and `apply` how events change it; `decide` answers commands, with `holding` and
+//! `allocating` for the two halves of a claim's life; `sourcing` chooses locations; `view` is what others may see, and
+//! `movement` the ledger.
+//!
+//! **What is remembered, and where (S17).** A command may be repeated after its entity moved on, so the ids of
+//! operations and of ended holds outlive them by [`Terms::remember`]. Every one goes to the store's `remembered` table
+//! ([`Sku::remembers`] says which, before the event is applied); the newest [`memory::CAPACITY`] stay in memory too.
+//! Before a command is decided, the shell asks [`Sku::unsure_of`]. Nearly always the answer is `None`: memory knows.
+//! Otherwise it is the key to look up in the store, and what was found there goes to [`Sku::decide`] as `known`.
 
-use crate::ids::{BuyerRef, HoldId, LocationId, OpId, OrderId, Reference, SellerId};
-use crate::money::Money;
-use crate::time::{Span, Timestamp};
+mod allocating;
+mod apply;
+pub mod codec;
+mod command;
+mod decide;
+mod holding;
+mod memory;
+mod movement;
+mod sourcing;
+mod state;
+mod view;
+
+pub use command::{Command, End, Event, Listing, Part, Reason, Refusal};
+pub use memory::{CAPACITY as REMEMBERED_IN_MEMORY, Closed, Remembered, RememberedKey, What};
+pub use movement::{Delta, Movement, MovementReason, MovementReference};
+pub use sourcing::{ByPriority, Sourcing};
+pub use state::{LocationStock, Sku, Totals};
+pub use view::{Availability, HoldView};
+
+use crate::time::Span;
+use std::sync::Arc;
 
 /// A count of units of one SKU.
 pub type Units = u32;
 
-/// Largest count in any one command.
+/// Largest count in any one command, and largest stock over all locations.
 pub const MAX_UNITS: Units = 1_000_000_000;
 
-/// What the marketplace says about a SKU.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
-    /// Who sells it.
-    pub seller: SellerId,
-    /// Price of one unit.
-    pub price: Money,
-    /// Most units one buyer may hold, have allocated, or have received and not returned; `None`: no limit (S17).
-    pub buyer_limit: Option<Units>,
+/// Most locations of one SKU.
+pub const MAX_LOCATIONS: usize = 256;
+
+/// Most holds and allocations at a time. Each takes some 400 bytes of memory, so a SKU takes 400 MB at the very most.
+pub const MAX_CLAIMS: usize = 1_000_000;
+
+/// Most buyers counted at a time, with a claim or with shipped units under a limit. Each takes some 80 bytes.
+pub const MAX_BUYERS: usize = 1_000_000;
+
+/// Most holds that one command expires; when more are overdue, [`Sku::deadline`] goes on to say so.
+pub const EXPIRIES_AT_ONCE: usize = 64;
+
+/// Priority of a location that nobody has set one for.
+pub const DEFAULT_PRIORITY: u32 = 100;
+
+/// A hold of an order that is still being placed makes a refusal `contended` for so long (S21).
+pub const CONTENTION: Span = Span::seconds(1);
+
+/// How stock is handled. From configuration, passed in with each command.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// A hold ends this long after its creation, however often it is extended.
+    pub max_hold: Span,
+    /// How long ids of operations and of ended holds are remembered.
+    pub remember: Span,
+    /// Which locations serve a hold.
+    pub sourcing: Arc<dyn Sourcing>,
 }
 
-/// Why stock was corrected by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// A count found another number.
-    Count,
-    /// Units broke.
-    Damage,
-    /// Units are gone.
-    Loss,
-    /// Units turned up.
-    Found,
-    /// Anything else; the reference says what.
-    Other,
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms { max_hold: Span::minutes(30), remember: Span::hours(24), sourcing: Arc::new(ByPriority) }
+    }
 }
 
-/// Units of a hold or allocation at one location.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Part {
-    /// Where.
-    pub location: LocationId,
-    /// How many; at least one.
-    pub units: Units,
-}
-
-/// What a caller asks for. May be refused.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Command {
-    /// Creates the SKU or changes its listing.
-    List(Listing),
-    /// Sets priority (lower serves first) and safety stock of a location.
-    SetLocation { location: LocationId, priority: u32, safety_stock: Units },
-    /// Units came in.
-    Receive { receipt: OpId, fingerprint: u64, location: LocationId, units: Units },
-    /// Stock is corrected. Refused when fewer units would be left than are claimed.
-    Adjust {
-        adjustment: OpId,
-        fingerprint: u64,
-        location: LocationId,
-        delta: i64,
-        reason: Reason,
-        reference: Reference,
-    },
-    /// Claims units for a buyer until now + `ttl`. Overdue holds are expired first.
-    /// `order`: claimed for that order; a hold without one may be taken over by an order of the same buyer.
-    Hold { hold: HoldId, units: Units, buyer: BuyerRef, order: Option<OrderId>, ttl: Span },
-    /// Moves the deadline to `until`, never past creation + the cap on total hold time.
-    Extend { hold: HoldId, until: Timestamp },
-    /// Gives the units back.
-    Release { hold: HoldId },
-    /// Expires overdue holds, a bounded number at a time. Sent by timers.
-    Tick,
-    /// Makes a hold firm for its order: it no longer expires.
-    Allocate { hold: HoldId, order: OrderId },
-    /// Allocated units leave the building, wholly or partly.
-    Ship { hold: HoldId, shipment: OpId, parts: Vec<Part> },
-    /// Gives allocated units back to available.
-    CancelAllocation { hold: HoldId },
-    /// Shipped units came back: gives the buyer's limit back and, with `restock`, the units to available.
-    Return { hold: HoldId, buyer: BuyerRef, return_id: OpId, location: LocationId, units: Units, restock: bool },
-    /// Refuses new holds until resumed.
-    Pause,
-    /// Sells again.
-    Resume,
-}
-
-/// How a hold ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
-    /// Given back.
-    Released,
-    /// Ran out.
-    Expired,
-}
-
-/// What happened. Stored for good: add variants, never change one.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// The listing is now this.
-    Listed(Listing),
-    /// The location is now this.
-    LocationSet { location: LocationId, priority: u32, safety_stock: Units },
-    /// Units came in.
-    Received { receipt: OpId, fingerprint: u64, location: LocationId, units: Units, at: Timestamp },
-    /// Stock was corrected.
-    Adjusted {
-        adjustment: OpId,
-        fingerprint: u64,
-        location: LocationId,
-        delta: i64,
-        reason: Reason,
-        reference: Reference,
-        at: Timestamp,
-    },
-    /// Units were claimed.
-    Held {
-        hold: HoldId,
-        buyer: BuyerRef,
-        order: Option<OrderId>,
-        parts: Vec<Part>,
-        at: Timestamp,
-        expires_at: Timestamp,
-    },
-    /// An order took over a hold that had none.
-    Adopted { hold: HoldId, order: OrderId },
-    /// The deadline moved.
-    Extended { hold: HoldId, expires_at: Timestamp },
-    /// The claim ended without a sale.
-    Ended { hold: HoldId, how: End, at: Timestamp },
-    /// The hold became firm.
-    Allocated { hold: HoldId, order: OrderId, at: Timestamp },
-    /// Units left.
-    Shipped { hold: HoldId, shipment: OpId, parts: Vec<Part>, at: Timestamp },
-    /// The allocation's unshipped units went back to available.
-    AllocationCancelled { hold: HoldId, at: Timestamp },
-    /// Units came back.
-    Returned {
-        hold: HoldId,
-        buyer: BuyerRef,
-        return_id: OpId,
-        location: LocationId,
-        units: Units,
-        restock: bool,
-        at: Timestamp,
-    },
-    /// New holds are refused.
-    Paused,
-    /// New holds are granted.
-    Resumed,
-}
-
-/// Why not. Nothing changed, and the same command may succeed later.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The SKU was never listed.
-    #[error("no such SKU")]
-    UnknownSku,
-    /// Fewer units are available. `contended`: only because of holds of other multi-line orders that are still
-    /// being placed (S21), so that trying again at once is worth it.
-    #[error("{requested} units requested, {available} available")]
-    SoldOut { requested: Units, available: Units, contended: bool },
-    /// Sales are paused.
-    #[error("the sale of this SKU is paused")]
-    SalePaused,
-    /// The buyer's limit would be passed.
-    #[error("limit of {limit} units per buyer; {counted} counted, {requested} requested")]
-    BuyerLimit { limit: Units, counted: Units, requested: Units },
-    /// Zero, or more than [`MAX_UNITS`], or stock would pass it.
-    #[error("units must be 1 to 1000000000, and so must the stock")]
-    BadUnits,
-    /// A hold of this id exists with other units, buyer or order.
-    #[error("this hold exists with different content")]
-    HoldDiffers,
-    /// The hold was released, ran out, was never granted, or is an allocation already shipped.
-    #[error("no such hold any more")]
-    HoldEnded,
-    /// The hold is firm: cancel its order instead.
-    #[error("the hold is allocated to an order")]
-    HoldAllocated,
-    /// This operation's id was used with other content.
-    #[error("this id was used with different content")]
-    Reused,
-    /// The correction would leave fewer units than are claimed.
-    #[error("{claimed} units are held or allocated at this location")]
-    BelowClaimed { claimed: Units },
-    /// Parts do not match what is allocated or shipped.
-    #[error("these parts are not what is allocated or shipped")]
-    WrongParts,
-    /// A bounded table of this SKU (live holds, remembered ids, buyers, locations) is full.
-    #[error("too many {what} on this SKU")]
-    TableFull { what: &'static str },
-}

@@ -1,0 +1,172 @@
+//! Ids that outlive what they named, so that a late repeat has no second effect (S17). Bounded: the newest
+//! [`CAPACITY`] are here, all of them for their time in the store.
+
+use super::Units;
+use super::command::Part;
+use crate::ids::{HoldId, LocationId, OpId, OrderId};
+use crate::time::{Span, Timestamp};
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+
+/// How many ids of one SKU are remembered in memory; each takes some 200 bytes.
+pub const CAPACITY: usize = 4096;
+
+/// What is remembered under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RememberedKey {
+    /// Units that came in.
+    Receipt(OpId),
+    /// A correction.
+    Adjustment(OpId),
+    /// A shipment's units of one hold.
+    Shipment(HoldId, OpId),
+    /// A reduction of one allocation.
+    Reduction(HoldId, OpId),
+    /// A return's units of one hold.
+    Return(HoldId, OpId),
+    /// A hold that has ended.
+    Hold(HoldId),
+}
+
+/// What is remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What it was.
+    pub what: What,
+}
+
+/// The content behind a remembered key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// An operation with content of this fingerprint.
+    Operation {
+        /// A repeat with another one is refused.
+        fingerprint: u64,
+    },
+    /// A hold, and how it ended.
+    Hold {
+        /// How.
+        closed: Closed,
+        /// Whose it was.
+        order: Option<OrderId>,
+    },
+}
+
+/// How a remembered hold ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    /// Given back or run out: remembered only if its client named it, since an order may claim it afresh (S15).
+    Lapsed,
+    /// Allocated, and the last of its units shipped.
+    Shipped,
+    /// Allocated, and the last of its units given back.
+    Cancelled,
+}
+
+/// Kinds that are dropped and asked for apart, so that a rush of lapsed holds does not make orders look ids up.
+#[derive(Clone, Copy)]
+enum Kind {
+    Operation = 0,
+    Lapsed = 1,
+    Sold = 2,
+}
+
+impl Remembered {
+    fn kind(&self) -> Kind {
+        match self.what {
+            What::Operation { .. } => Kind::Operation,
+            What::Hold { closed: Closed::Lapsed, .. } => Kind::Lapsed,
+            What::Hold { closed: Closed::Shipped | Closed::Cancelled, .. } => Kind::Sold,
+        }
+    }
+
+    /// Is it still to be acted upon at `now`?
+    pub(super) fn counts(&self, now: Timestamp, remember: Span) -> bool {
+        now < self.at.plus(remember)
+    }
+}
+
+/// The ids in memory, newest last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Memory {
+    by_key: HashMap<RememberedKey, (u64, Remembered), FixedState>,
+    by_age: BTreeMap<u64, RememberedKey>,
+    next: u64,
+    /// Per kind, the youngest that was dropped for want of room.
+    pub(super) dropped: [Option<Timestamp>; 3],
+}
+
+/// Two memories are the same if they hold the same in the same order; how they count it does not matter.
+impl PartialEq for Memory {
+    fn eq(&self, other: &Memory) -> bool {
+        self.dropped == other.dropped && self.by_key.len() == other.by_key.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Memory {
+    pub(super) fn get(&self, key: &RememberedKey) -> Option<&Remembered> {
+        self.by_key.get(key).map(|(_, remembered)| remembered)
+    }
+
+    pub(super) fn insert(&mut self, key: RememberedKey, remembered: Remembered) {
+        let age = self.next;
+        self.next += 1;
+        if let Some((old, _)) = self.by_key.insert(key, (age, remembered)) {
+            self.by_age.remove(&old);
+        }
+        self.by_age.insert(age, key);
+        if self.by_age.len() > CAPACITY
+            && let Some((_, oldest)) = self.by_age.pop_first()
+            && let Some((_, dropped)) = self.by_key.remove(&oldest)
+        {
+            let latest = &mut self.dropped[dropped.kind() as usize];
+            *latest = (*latest).max(Some(dropped.at));
+        }
+    }
+
+    /// Oldest first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (RememberedKey, Remembered)> {
+        self.by_age.values().filter_map(|key| Some((*key, *self.get(key)?)))
+    }
+
+    /// May an operation that still counts have been dropped?
+    pub(super) fn dropped_operations(&self, now: Timestamp, remember: Span) -> bool {
+        self.dropped_kind(Kind::Operation, now, remember)
+    }
+
+    /// May a hold that still counts have been dropped; only a sold one, if `sold_only`?
+    pub(super) fn dropped_holds(&self, sold_only: bool, now: Timestamp, remember: Span) -> bool {
+        self.dropped_kind(Kind::Sold, now, remember) || (!sold_only && self.dropped_kind(Kind::Lapsed, now, remember))
+    }
+
+    fn dropped_kind(&self, kind: Kind, now: Timestamp, remember: Span) -> bool {
+        self.dropped[kind as usize].is_some_and(|at| now < at.plus(remember))
+    }
+}
+
+/// Fingerprint of an operation's parts, whatever their order. Stable for good: it is stored.
+pub(super) fn fingerprint_of_parts(parts: &[Part]) -> u64 {
+    let mut sorted: Vec<&Part> = parts.iter().collect();
+    sorted.sort_by(|a, b| a.location.cmp(&b.location));
+    let mut bytes = Vec::new();
+    for part in sorted {
+        push_part(&mut bytes, &part.location, part.units);
+    }
+    xxhash_rust::xxh3::xxh3_64(&bytes)
+}
+
+/// Fingerprint of a return. Stable for good: it is stored.
+pub(super) fn fingerprint_of_return(location: &LocationId, units: Units, restock: bool) -> u64 {
+    let mut bytes = vec![u8::from(restock)];
+    push_part(&mut bytes, location, units);
+    xxhash_rust::xxh3::xxh3_64(&bytes)
+}
+
+fn push_part(bytes: &mut Vec<u8>, location: &LocationId, units: Units) {
+    bytes.extend_from_slice(location.as_str().as_bytes());
+    bytes.push(0);
+    bytes.extend_from_slice(&units.to_le_bytes());
+}
