@@ -74,4 +74,3 @@ impl Default for Terms {
         Terms { max_hold: Span::minutes(30), remember: Span::hours(24), sourcing: Arc::new(ByPriority) }
     }
 }
-

@@ -1,11 +1,10 @@
 //! The second half of a claim's life: firm for an order, shipped or given back, and returned.
 
-use super::Units;
 use super::command::{Event, Part, Refusal};
 use super::decide::{Context, Decision, check_units};
-use super::memory::{Closed, RememberedKey, What, fingerprint_of_parts, fingerprint_of_return};
+use super::memory::{Closed, RememberedKey, What, fingerprint};
 use super::state::{Claim, Sku};
-use crate::ids::{BuyerRef, HoldId, LocationId, OpId, OrderId};
+use crate::ids::{BuyerRef, HoldId, OpId, OrderId};
 
 impl Sku {
     /// A hold that ran out can still become firm as long as nothing says that it has ended: nobody else has its units.
@@ -30,7 +29,7 @@ impl Sku {
 
     pub(super) fn ship(&self, hold: HoldId, shipment: OpId, parts: &[Part], context: Context<'_>) -> Decision {
         let key = RememberedKey::Shipment(hold, shipment);
-        if self.done_before(key, fingerprint_of_parts(parts), context)? {
+        if self.done_before(key, fingerprint(parts, false), context)? {
             return Ok(None);
         }
         self.check_takes(hold, parts)?;
@@ -42,14 +41,15 @@ impl Sku {
         hold: HoldId,
         reduction: OpId,
         parts: &[Part],
+        restock: bool,
         context: Context<'_>,
     ) -> Decision {
         let key = RememberedKey::Reduction(hold, reduction);
-        if self.done_before(key, fingerprint_of_parts(parts), context)? {
+        if self.done_before(key, fingerprint(parts, restock), context)? {
             return Ok(None);
         }
         self.check_takes(hold, parts)?;
-        Ok(Some(vec![Event::AllocationReduced { hold, reduction, parts: parts.to_vec(), at: context.at.now }]))
+        Ok(Some(vec![Event::AllocationReduced { hold, reduction, parts: parts.to_vec(), restock, at: context.at.now }]))
     }
 
     /// Nothing left to cancel is nothing to do, however the allocation ended.
@@ -79,13 +79,15 @@ impl Sku {
         hold: HoldId,
         buyer: &BuyerRef,
         return_id: OpId,
-        (location, units, restock): (&LocationId, Units, bool),
+        part: Part,
+        restock: bool,
         context: Context<'_>,
     ) -> Decision {
-        let fingerprint = fingerprint_of_return(location, units, restock);
-        if self.done_before(RememberedKey::Return(hold, return_id), fingerprint, context)? {
+        let key = RememberedKey::Return(hold, return_id);
+        if self.done_before(key, fingerprint(std::slice::from_ref(&part), restock), context)? {
             return Ok(None);
         }
+        let Part { location, units } = part;
         check_units(units)?;
         // Which order's units these are is for the order to know; here it is enough that so many ever left.
         if self.totals.returned + u64::from(units) > self.totals.shipped {
@@ -93,9 +95,9 @@ impl Sku {
         }
         if restock {
             self.check_stock_after(i64::from(units))?;
-            self.check_room_for(location)?;
+            self.check_room_for(&location)?;
         }
-        let (buyer, location, at) = (buyer.clone(), location.clone(), context.at.now);
+        let (buyer, at) = (buyer.clone(), context.at.now);
         Ok(Some(vec![Event::Returned { hold, buyer, return_id, location, units, restock, at }]))
     }
 }

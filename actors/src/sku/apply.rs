@@ -1,7 +1,7 @@
 //! How events change what there is. Cannot fail: an event is a fact, and one that does not fit is a bug.
 
 use super::command::{Event, Part};
-use super::memory::{Closed, Remembered, RememberedKey, What, fingerprint_of_parts, fingerprint_of_return};
+use super::memory::{Closed, Remembered, RememberedKey, What, fingerprint};
 use super::state::{Claim, LocationStock, Sku};
 use super::{DEFAULT_PRIORITY, Units};
 use crate::ids::{BuyerRef, HoldId, LocationId};
@@ -110,8 +110,14 @@ impl Sku {
                 self.uncount(&buyer, units);
                 self.totals.shipped += u64::from(units);
             }
-            Event::AllocationReduced { hold, parts, .. } => {
+            Event::AllocationReduced { hold, parts, restock, .. } => {
                 let (buyer, units) = self.take_allocated(*hold, parts);
+                if !restock {
+                    for part in parts {
+                        self.stock(&part.location).on_hand -= part.units;
+                    }
+                    self.totals.written_off += u64::from(units);
+                }
                 self.uncount(&buyer, units);
             }
             Event::AllocationCancelled { hold, .. } => {
@@ -138,8 +144,8 @@ impl Sku {
     /// What the store must remember of `event`, asked **before** the event is applied: late repeats are answered by it.
     #[must_use]
     pub fn remembers(&self, event: &Event) -> Vec<(RememberedKey, Remembered)> {
-        let operation = |key: RememberedKey, fingerprint: u64, at: &Timestamp| {
-            (key, Remembered { at: *at, what: What::Operation { fingerprint } })
+        let operation = |key: RememberedKey, content: u64, at: &Timestamp| {
+            (key, Remembered { at: *at, what: What::Operation { fingerprint: content } })
         };
         let ended = |hold: &HoldId, closed: Closed, at: &Timestamp| {
             let order = self.claim(*hold).order;
@@ -151,25 +157,25 @@ impl Sku {
             if all { vec![first, ended(hold, closed, at)] } else { vec![first] }
         };
         match event {
-            Event::Received { receipt, fingerprint, at, .. } => {
-                vec![operation(RememberedKey::Receipt(*receipt), *fingerprint, at)]
+            Event::Received { receipt, fingerprint: content, at, .. } => {
+                vec![operation(RememberedKey::Receipt(*receipt), *content, at)]
             }
-            Event::Adjusted { adjustment, fingerprint, at, .. } => {
-                vec![operation(RememberedKey::Adjustment(*adjustment), *fingerprint, at)]
+            Event::Adjusted { adjustment, fingerprint: content, at, .. } => {
+                vec![operation(RememberedKey::Adjustment(*adjustment), *content, at)]
             }
             Event::Ended { hold, at, .. } if self.claim(*hold).named => vec![ended(hold, Closed::Lapsed, at)],
             Event::Shipped { hold, shipment, parts, at } => {
                 let key = RememberedKey::Shipment(*hold, *shipment);
-                taken(operation(key, fingerprint_of_parts(parts), at), hold, parts, Closed::Shipped, at)
+                taken(operation(key, fingerprint(parts, false), at), hold, parts, Closed::Shipped, at)
             }
-            Event::AllocationReduced { hold, reduction, parts, at } => {
+            Event::AllocationReduced { hold, reduction, parts, restock, at } => {
                 let key = RememberedKey::Reduction(*hold, *reduction);
-                taken(operation(key, fingerprint_of_parts(parts), at), hold, parts, Closed::Cancelled, at)
+                taken(operation(key, fingerprint(parts, *restock), at), hold, parts, Closed::Cancelled, at)
             }
             Event::AllocationCancelled { hold, at } => vec![ended(hold, Closed::Cancelled, at)],
             Event::Returned { hold, return_id, location, units, restock, at, .. } => {
-                let fingerprint = fingerprint_of_return(location, *units, *restock);
-                vec![operation(RememberedKey::Return(*hold, *return_id), fingerprint, at)]
+                let part = Part { location: location.clone(), units: *units };
+                vec![operation(RememberedKey::Return(*hold, *return_id), fingerprint(&[part], *restock), at)]
             }
             Event::Ended { .. }
             | Event::Listed(_)

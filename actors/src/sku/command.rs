@@ -73,8 +73,9 @@ pub enum Command {
     Allocate { hold: HoldId, order: OrderId },
     /// Allocated units leave the building, wholly or partly.
     Ship { hold: HoldId, shipment: OpId, parts: Vec<Part> },
-    /// Gives some allocated units back to available: they were refunded before they were shipped.
-    ReduceAllocation { hold: HoldId, reduction: OpId, parts: Vec<Part> },
+    /// Takes some units out of an allocation: they were refunded before they were shipped. With `restock` they go back
+    /// to available; without, they are written off and leave on-hand.
+    ReduceAllocation { hold: HoldId, reduction: OpId, parts: Vec<Part>, restock: bool },
     /// Gives what is left of an allocation back to available.
     CancelAllocation { hold: HoldId },
     /// Shipped units came back: gives the buyer's limit back and, with `restock`, the units to available.
@@ -133,8 +134,8 @@ pub enum Event {
     Allocated { hold: HoldId, order: OrderId, at: Timestamp },
     /// Units left.
     Shipped { hold: HoldId, shipment: OpId, parts: Vec<Part>, at: Timestamp },
-    /// Some of the allocation's units went back to available.
-    AllocationReduced { hold: HoldId, reduction: OpId, parts: Vec<Part>, at: Timestamp },
+    /// Some units went out of the allocation: back to available, or written off.
+    AllocationReduced { hold: HoldId, reduction: OpId, parts: Vec<Part>, restock: bool, at: Timestamp },
     /// The allocation's unshipped units went back to available.
     AllocationCancelled { hold: HoldId, at: Timestamp },
     /// Units came back.

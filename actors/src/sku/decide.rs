@@ -1,6 +1,6 @@
 //! Answers to commands. Whatever is asked of stock is decided here, with `holding` and `allocating`, and nowhere else.
 
-use super::command::{Command, Event, Listing, Refusal};
+use super::command::{Command, Event, Listing, Part, Refusal};
 use super::holding::Wish;
 use super::memory::{Remembered, RememberedKey, What};
 use super::state::Sku;
@@ -108,13 +108,13 @@ impl Sku {
             Command::Tick => Ok(self.expire(at)),
             Command::Allocate { hold, order } => self.allocate(*hold, *order, context),
             Command::Ship { hold, shipment, parts } => self.ship(*hold, *shipment, parts, context),
-            Command::ReduceAllocation { hold, reduction, parts } => {
-                self.reduce_allocation(*hold, *reduction, parts, context)
+            Command::ReduceAllocation { hold, reduction, parts, restock } => {
+                self.reduce_allocation(*hold, *reduction, parts, *restock, context)
             }
             Command::CancelAllocation { hold } => self.cancel_allocation(*hold, context),
             Command::Return { hold, buyer, return_id, location, units, restock } => {
-                let returned = (location, *units, *restock);
-                self.take_back(*hold, buyer, *return_id, returned, context)
+                let part = Part { location: location.clone(), units: *units };
+                self.take_back(*hold, buyer, *return_id, part, *restock, context)
             }
             Command::Pause if self.paused => Ok(None),
             Command::Pause => Ok(Some(vec![Event::Paused])),

@@ -1,9 +1,8 @@
 //! Ids that outlive what they named, so that a late repeat has no second effect (S17). Bounded: the newest
 //! [`CAPACITY`] are here, all of them for their time in the store.
 
-use super::Units;
 use super::command::Part;
-use crate::ids::{HoldId, LocationId, OpId, OrderId};
+use crate::ids::{HoldId, OpId, OrderId};
 use crate::time::{Span, Timestamp};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -147,26 +146,15 @@ impl Memory {
     }
 }
 
-/// Fingerprint of an operation's parts, whatever their order. Stable for good: it is stored.
-pub(super) fn fingerprint_of_parts(parts: &[Part]) -> u64 {
+/// Fingerprint of an operation's content, whatever the order of its parts. Stable for good: it is stored.
+pub(super) fn fingerprint(parts: &[Part], restock: bool) -> u64 {
     let mut sorted: Vec<&Part> = parts.iter().collect();
     sorted.sort_by(|a, b| a.location.cmp(&b.location));
-    let mut bytes = Vec::new();
+    let mut bytes = vec![u8::from(restock)];
     for part in sorted {
-        push_part(&mut bytes, &part.location, part.units);
+        bytes.extend_from_slice(part.location.as_str().as_bytes());
+        bytes.push(0);
+        bytes.extend_from_slice(&part.units.to_le_bytes());
     }
     xxhash_rust::xxh3::xxh3_64(&bytes)
-}
-
-/// Fingerprint of a return. Stable for good: it is stored.
-pub(super) fn fingerprint_of_return(location: &LocationId, units: Units, restock: bool) -> u64 {
-    let mut bytes = vec![u8::from(restock)];
-    push_part(&mut bytes, location, units);
-    xxhash_rust::xxh3::xxh3_64(&bytes)
-}
-
-fn push_part(bytes: &mut Vec<u8>, location: &LocationId, units: Units) {
-    bytes.extend_from_slice(location.as_str().as_bytes());
-    bytes.push(0);
-    bytes.extend_from_slice(&units.to_le_bytes());
 }

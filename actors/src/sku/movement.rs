@@ -25,6 +25,8 @@ pub enum MovementReason {
     Shipped,
     /// Allocated units went back to available.
     AllocationCancelled,
+    /// Allocated units are gone without having been shipped.
+    WrittenOff,
     /// Units came back.
     Returned,
 }
@@ -46,6 +48,7 @@ impl MovementReason {
             MovementReason::Allocated => "allocated",
             MovementReason::Shipped => "shipped",
             MovementReason::AllocationCancelled => "allocation_cancelled",
+            MovementReason::WrittenOff => "written_off",
             MovementReason::Returned => "returned",
         }
     }
@@ -131,9 +134,10 @@ impl Sku {
             Event::Shipped { hold, shipment, parts, at } => {
                 Some(row(Why::Shipped, self.claimed_by(*hold, Some(*shipment)), parts, [-1, 0, -1], *at))
             }
-            Event::AllocationReduced { hold, reduction, parts, at } => {
-                let reference = self.claimed_by(*hold, Some(*reduction));
-                Some(row(Why::AllocationCancelled, reference, parts, [0, 0, -1], *at))
+            Event::AllocationReduced { hold, reduction, parts, restock, at } => {
+                let (reason, signs) =
+                    if *restock { (Why::AllocationCancelled, [0, 0, -1]) } else { (Why::WrittenOff, [-1, 0, -1]) };
+                Some(row(reason, self.claimed_by(*hold, Some(*reduction)), parts, signs, *at))
             }
             Event::AllocationCancelled { hold, at } => {
                 let parts = &self.claim(*hold).parts;

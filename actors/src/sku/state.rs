@@ -57,7 +57,7 @@ impl LocationStock {
     }
 }
 
-/// Everything that ever moved, for the audit: `on_hand == received + adjusted - shipped + restocked`.
+/// Everything that ever moved, for the audit: `on_hand == received + adjusted - shipped + restocked - written_off`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Units that came in.
@@ -70,13 +70,15 @@ pub struct Totals {
     pub returned: u64,
     /// Units that came back and can be sold again.
     pub restocked: u64,
+    /// Units that were refunded before they were shipped, and not restocked.
+    pub written_off: u64,
 }
 
 impl Totals {
     /// What must be on hand if nothing was lost or made up.
     #[must_use]
     pub fn on_hand(&self) -> i64 {
-        self.received as i64 + self.adjusted - self.shipped as i64 + self.restocked as i64
+        self.received as i64 + self.adjusted - self.shipped as i64 + self.restocked as i64 - self.written_off as i64
     }
 }
 

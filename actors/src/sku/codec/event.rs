@@ -94,6 +94,9 @@ struct Taken {
     operation: Option<Bits>,
     #[prost(message, repeated, tag = "3")]
     parts: Vec<wire::Part>,
+    /// Of a reduction.
+    #[prost(bool, tag = "4")]
+    restock: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -192,7 +195,8 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
             (*at, Kind::Allocated(ForOrder { hold: bits(hold.0), order: bits(order.0) }))
         }
         Event::Shipped { hold, shipment, parts: places, at } => {
-            let taken = Taken { hold: bits(hold.0), operation: bits(shipment.0), parts: parts(places) };
+            let (hold, operation) = (bits(hold.0), bits(shipment.0));
+            let taken = Taken { hold, operation, parts: parts(places), restock: false };
             (*at, Kind::Shipped(taken))
         }
         Event::Extended { hold, expires_at } => {
@@ -203,8 +207,9 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
             (Timestamp::ZERO, Kind::Adopted(ForOrder { hold: bits(hold.0), order: bits(order.0) }))
         }
         Event::AllocationCancelled { hold, at } => (*at, Kind::AllocationCancelled(hold.0.into())),
-        Event::AllocationReduced { hold, reduction, parts: places, at } => {
-            let taken = Taken { hold: bits(hold.0), operation: bits(reduction.0), parts: parts(places) };
+        Event::AllocationReduced { hold, reduction, parts: places, restock, at } => {
+            let (hold, operation) = (bits(hold.0), bits(reduction.0));
+            let taken = Taken { hold, operation, parts: parts(places), restock: *restock };
             (*at, Kind::AllocationReduced(taken))
         }
         Event::Returned { hold, buyer, return_id, location, units, restock, at } => (
@@ -299,6 +304,7 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, Error> {
             hold: hold(taken.hold)?,
             reduction: operation(taken.operation, "reduction")?,
             parts: read_parts(&taken.parts, "parts")?,
+            restock: taken.restock,
             at,
         },
         Kind::Returned(returned) => Event::Returned {

@@ -108,6 +108,8 @@ struct TotalsMessage {
     returned: u64,
     #[prost(uint64, tag = "5")]
     restocked: u64,
+    #[prost(uint64, tag = "6")]
+    written_off: u64,
 }
 
 /// The snapshot's bytes; equal states have equal bytes.
@@ -117,7 +119,7 @@ pub fn encode_state(sku: &Sku) -> Vec<u8> {
     claims.sort_unstable_by_key(|(hold, _)| **hold);
     let mut shipped: Vec<_> = sku.buyers.iter().filter(|(_, tally)| tally.shipped > 0).collect();
     shipped.sort_unstable_by_key(|(buyer, _)| *buyer);
-    let Totals { received, adjusted, shipped: left, returned, restocked } = sku.totals;
+    let Totals { received, adjusted, shipped: left, returned, restocked, written_off } = sku.totals;
     StateMessage {
         listing: sku.listing.as_ref().map(write_listing),
         paused: sku.paused,
@@ -138,7 +140,7 @@ pub fn encode_state(sku: &Sku) -> Vec<u8> {
             .map(|(key, value)| MemoryMessage { key: key.to_bytes(), remembered: Some(write_remembered(&value)) })
             .collect(),
         dropped: sku.memory.dropped.iter().map(|at| at.map_or(0, |at| at.0.saturating_add(1))).collect(),
-        totals: Some(TotalsMessage { received, adjusted, shipped: left, returned, restocked }),
+        totals: Some(TotalsMessage { received, adjusted, shipped: left, returned, restocked, written_off }),
     }
     .encode_to_vec()
 }
@@ -149,12 +151,13 @@ pub fn encode_state(sku: &Sku) -> Vec<u8> {
 /// [`Error`] when they are none that this version knows, or claim more than there is.
 pub fn decode_state(bytes: &[u8]) -> Result<Sku, Error> {
     let message = StateMessage::decode(bytes)?;
-    let TotalsMessage { received, adjusted, shipped, returned, restocked } = required(message.totals, "totals")?;
+    let TotalsMessage { received, adjusted, shipped, returned, restocked, written_off } =
+        required(message.totals, "totals")?;
     let mut sku = Sku {
         listing: message.listing.as_ref().map(read_listing).transpose()?,
         paused: message.paused,
         locations: message.locations.iter().map(read_location).collect::<Result<_, _>>()?,
-        totals: Totals { received, adjusted, shipped, returned, restocked },
+        totals: Totals { received, adjusted, shipped, returned, restocked, written_off },
         memory: read_memory(&message)?,
         ..Sku::default()
     };
