@@ -1,15 +1,16 @@
 //! The actor of one order. It collects the holds, all SKUs asked at once, and places the order from granted holds
 //! only; a cart's end goes into the same record. Whoever repeats the request meanwhile waits for the first answer.
 
-use crate::ids::{EntityId, HoldId, OrderId};
-use crate::order::placing::{Next, PlaceRefusal, PlaceRequest, Placing};
+use crate::ids::{EntityId, HoldId, OrderId, SkuId};
+use crate::order::placing::{HoldAnswer, Next, PlaceRequest, Placing};
 use crate::order::{self, Order};
 use crate::record::{Entry, Event, Position};
 use crate::shell::directory::Deliver;
-use crate::shell::entity::{Shell, misrouted};
+use crate::shell::entity::{Executed, Shell, misrouted};
 use crate::shell::lane;
 use crate::shell::message::{Address, CartHalf, Done, Envelope, Failure, Question, ReplyTo, View};
 use crate::sku;
+use crate::time::Span;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use std::time::Duration;
 
@@ -50,4 +51,228 @@ impl OrderActor {
             _ => OrderId(0),
         }
     }
+}
+
+impl OrderActor {
+    /// Express or cart: starts to place the order, joins the one that is being placed, or repeats the placed one.
+    fn place(&mut self, request: PlaceRequest, cart: Option<CartHalf>, reply: ReplyTo, context: &mut Context<Self>) {
+        if let Some(placement) = self.shell.aggregate.placement() {
+            if placement.fingerprint == request.fingerprint {
+                return self.replay(reply);
+            }
+            return reply.fail(order::Refusal::Reused.into());
+        }
+        if let Some(underway) = &mut self.underway {
+            return underway.join(request.fingerprint, reply, context);
+        }
+        let fingerprint = request.fingerprint;
+        let mut placing = match Placing::new(self.id(), request) {
+            Ok(placing) => placing,
+            Err(refusal) => return reply.fail(refusal.into()),
+        };
+        let next = placing.start();
+        self.underway = Some(Box::new(Underway {
+            placing,
+            fingerprint,
+            reply,
+            repeats: Vec::new(),
+            repeats_timer: None,
+            cart,
+            rests_on: Position(0),
+            attempt: 0,
+        }));
+        self.shell.cell.outstanding.set(self.shell.cell.outstanding.get() + 1);
+        self.go_on(next, context);
+    }
+
+    fn replay(&mut self, reply: ReplyTo) {
+        let executed = Ok(Executed { replayed: true, rests_on: self.shell.cell.last.get() });
+        self.shell.answer(reply, executed, |order| View::Order(Box::new(order.clone())));
+    }
+
+    /// Does what the placement wants next.
+    fn go_on(&mut self, next: Next, context: &mut Context<Self>) {
+        match next {
+            Next::Hold(requests) => {
+                let order = self.id();
+                let Some(underway) = &self.underway else { return };
+                let ttl = self.shell.state.fabric.settings.hold_ttl;
+                for request in requests {
+                    let address = Address::Placing { order, attempt: underway.attempt, hold: request.hold };
+                    lane::send(Envelope {
+                        to: EntityId::Sku(request.sku),
+                        question: Question::Sku(sku::Command::Hold {
+                            hold: request.hold,
+                            units: request.units,
+                            buyer: request.buyer,
+                            order: Some(order),
+                            ttl,
+                            tentative: request.tentative,
+                        }),
+                        reply: ReplyTo::new(address),
+                        rests_on: Position(0),
+                    });
+                }
+            }
+            Next::Wait => {}
+            Next::Place(placement) => self.placed(placement),
+            Next::RetryAfter { release, after } => {
+                self.release(release);
+                context.run_later(to_duration(after), |actor, context| {
+                    let Some(underway) = &mut actor.underway else { return };
+                    underway.attempt += 1;
+                    let next = underway.placing.start();
+                    actor.go_on(next, context);
+                });
+            }
+            Next::Refuse { release, refusal } => {
+                self.release(release);
+                self.end(Err(refusal.into()));
+            }
+            Next::Fail { release, failure } => {
+                self.release(release);
+                self.end(Err(failure));
+            }
+        }
+    }
+}
+
+impl OrderActor {
+    /// All holds are granted: the order and its cart's end, in one record.
+    fn placed(&mut self, placement: order::Placement) {
+        let Some(underway) = &mut self.underway else { return };
+        let granted_at = underway.rests_on;
+        let cart = underway.cart.take();
+        let companions = cart.iter().map(|half| Entry {
+            entity: EntityId::Cart(half.promise.cart()),
+            version: half.version,
+            event: Event::Cart(half.event.clone()),
+        });
+        let companions = companions.collect();
+        let executed = self.shell.execute(&order::Command::Place(placement), companions);
+        let executed = executed.map(|mut executed| {
+            assert!(executed.rests_on > granted_at, "an order follows its holds in the log (S10)");
+            if let Some(half) = cart {
+                half.promise.placed(executed.rests_on);
+            }
+            executed.replayed = false;
+            executed
+        });
+        if executed.is_err() {
+            // Nothing was written: the holds are given back like after a refusal.
+            let release = self.underway.as_ref().map(|underway| underway.placing.granted()).unwrap_or_default();
+            self.release(release);
+        }
+        self.end(executed.map(|executed| executed.rests_on));
+    }
+
+    /// Answers everybody who waits.
+    fn end(&mut self, outcome: Result<Position, Failure>) {
+        let Some(underway) = self.underway.take() else { return };
+        self.shell.cell.outstanding.set(self.shell.cell.outstanding.get().saturating_sub(1));
+        let view = |order: &Order| View::Order(Box::new(order.clone()));
+        let executed = |replayed: bool| match &outcome {
+            Ok(rests_on) => Ok(Executed { replayed, rests_on: *rests_on }),
+            Err(failure) => Err(failure.clone()),
+        };
+        let Underway { reply, repeats, .. } = *underway;
+        self.shell.answer(reply, executed(false), view);
+        for repeat in repeats {
+            self.shell.answer(repeat, executed(true), view);
+        }
+    }
+
+    fn release(&mut self, holds: Vec<(SkuId, HoldId)>) {
+        for (sku, hold) in holds {
+            lane::send(Envelope {
+                to: EntityId::Sku(sku),
+                question: Question::Sku(sku::Command::Release { hold }),
+                reply: ReplyTo::nobody(),
+                rests_on: Position(0),
+            });
+        }
+    }
+
+    fn hold_answered(
+        &mut self,
+        attempt: u32,
+        hold: HoldId,
+        result: Result<Done, Failure>,
+        rests_on: Position,
+        context: &mut Context<Self>,
+    ) {
+        let Some(underway) = self.underway.as_mut().filter(|underway| underway.attempt == attempt) else { return };
+        underway.rests_on = underway.rests_on.max(rests_on);
+        let answer = match result {
+            Ok(Done { view: View::Hold(granted), .. }) => HoldAnswer::Granted {
+                parts: granted.view.parts,
+                expires_at: granted.view.expires_at,
+                unit_price: granted.listing.price,
+                seller: granted.listing.seller,
+            },
+            Ok(_) => HoldAnswer::Failed(Failure::Crashed),
+            Err(Failure::Sku(refusal)) => HoldAnswer::Refused(refusal),
+            Err(failure) => HoldAnswer::Failed(failure),
+        };
+        let next = underway.placing.answered(hold, answer);
+        self.go_on(next, context);
+    }
+}
+
+impl Underway {
+    /// A repeat of the request that is being worked on: waits for its answer, but not for long.
+    fn join(&mut self, fingerprint: u64, reply: ReplyTo, context: &mut Context<OrderActor>) {
+        if fingerprint != self.fingerprint {
+            return reply.fail(order::Refusal::Reused.into());
+        }
+        if self.repeats.len() >= MAX_REPEATS {
+            return reply.fail(Failure::InFlight);
+        }
+        self.repeats.push(reply);
+        self.repeats_timer.get_or_insert_with(|| {
+            context.run_later(REPEAT_WAITS, |actor, _| {
+                let Some(underway) = &mut actor.underway else { return };
+                underway.repeats_timer = None;
+                for repeat in std::mem::take(&mut underway.repeats) {
+                    repeat.fail(Failure::InFlight);
+                }
+            })
+        });
+    }
+}
+
+impl Actor for OrderActor {
+    type Context = Context<OrderActor>;
+}
+
+impl Handler<Deliver> for OrderActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Deliver, context: &mut Self::Context) {
+        let Some(Envelope { question, reply, rests_on, .. }) = self.shell.take(message) else { return };
+        match question {
+            Question::Place(request) => self.place(*request, None, reply, context),
+            Question::PlaceCart(request, half) => self.place(*request, Some(half), reply, context),
+            Question::HoldAnswered { attempt, hold, result } => {
+                self.hold_answered(attempt, hold, result, rests_on, context);
+            }
+            Question::Order(command) => {
+                let executed = self.shell.execute(&command, Vec::new());
+                self.shell.answer(reply, executed, |order| View::Order(Box::new(order.clone())));
+            }
+            Question::ReplayOrder => self.replay(reply),
+            Question::ReadOrder => {
+                let view = match self.shell.version {
+                    0 => Err(order::Refusal::UnknownOrder.into()),
+                    _ => Ok(View::Order(Box::new(self.shell.aggregate.clone()))),
+                };
+                self.shell.show(reply, view);
+            }
+            other => misrouted(&self.shell.entity, &other, reply),
+        }
+    }
+}
+
+fn to_duration(span: Span) -> Duration {
+    Duration::from_micros(u64::try_from(span.0).unwrap_or(0))
 }
