@@ -1,0 +1,340 @@
+//! A world for the shells: a log that commits when told to, a loader that reads back what was committed, a clock that
+//! is set by hand, and one lane on a paused runtime. Every run is the same.
+
+use parking_lot::Mutex;
+use stampede_actors::cart::Cart;
+use stampede_actors::ids::{BuyerRef, EntityId, LocationId, OpId, OrderId, Reference, SellerId, SkuId};
+use stampede_actors::journal::{Class, Journal, NoRoom};
+use stampede_actors::money::Money;
+use stampede_actors::order::Order;
+use stampede_actors::order::placing::{PlaceRequest, Wanted};
+use stampede_actors::record::{Event, Position, Record};
+use stampede_actors::shell::loader::OnLoaded;
+use stampede_actors::shell::{Clock, Done, Fabric, Failure, Lane, LaneId, Loaded, Loader, Question, Settings, View, lane};
+use stampede_actors::sku::{self, LocationStock, Part, PriorityThenStock, Remembered, Sku, Sourcing, Units};
+use stampede_actors::time::{Moment, Span, Timestamp};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// A log in memory that commits up to where it is told.
+#[derive(Default)]
+pub struct TestLog {
+    inner: Mutex<LogInner>,
+}
+
+#[derive(Default)]
+struct LogInner {
+    records: Vec<Record>,
+    committed: u64,
+    stopped: bool,
+    full: bool,
+    automatic: bool,
+}
+
+impl TestLog {
+    pub fn records(&self) -> Vec<Record> {
+        self.inner.lock().records.clone()
+    }
+
+    pub fn set_full(&self, full: bool) {
+        self.inner.lock().full = full;
+    }
+
+    fn committed_records(&self) -> Vec<Record> {
+        let inner = self.inner.lock();
+        inner.records[..inner.committed as usize].to_vec()
+    }
+}
+
+impl Journal for TestLog {
+    fn room(&self, class: Class) -> Result<(), NoRoom> {
+        let inner = self.inner.lock();
+        if inner.full && class == Class::Intake { Err(NoRoom::DiskFull) } else { Ok(()) }
+    }
+
+    fn append(&self, record: Record) -> Position {
+        let mut inner = self.inner.lock();
+        inner.records.push(record);
+        Position(inner.records.len() as u64)
+    }
+
+    fn committed(&self) -> Position {
+        Position(self.inner.lock().committed)
+    }
+
+    fn stopped(&self) -> bool {
+        self.inner.lock().stopped
+    }
+
+    fn kick(&self) {
+        let mut inner = self.inner.lock();
+        if inner.automatic {
+            inner.committed = inner.records.len() as u64;
+        }
+    }
+}
+
+/// Reads entities back by replaying what was committed; holds loads back while told to, or until enough is committed.
+pub struct TestLoader {
+    log: Arc<TestLog>,
+    waiting: Mutex<Vec<(EntityId, Position, OnLoaded)>>,
+    paused: AtomicBool,
+}
+
+impl TestLoader {
+    pub fn pause(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+        self.serve();
+    }
+
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().len()
+    }
+
+    fn serve(&self) {
+        if self.paused.load(Ordering::SeqCst) {
+            return;
+        }
+        let committed = self.log.committed();
+        let (ready, waiting): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut *self.waiting.lock()).into_iter().partition(|(_, at_least, _)| *at_least <= committed);
+        *self.waiting.lock() = waiting;
+        for (entity, _, on_loaded) in ready {
+            on_loaded(Ok(replay(&self.log.committed_records(), &entity)));
+        }
+    }
+}
+
+impl Loader for TestLoader {
+    fn load(&self, entity: EntityId, at_least: Position, on_loaded: OnLoaded) {
+        self.waiting.lock().push((entity, at_least, on_loaded));
+        self.serve();
+    }
+
+    fn readable(&self) -> Position {
+        self.log.committed()
+    }
+
+    fn absent(&self, entity: &EntityId) -> bool {
+        matches!(replay(&self.log.committed_records(), entity), Loaded::Absent)
+    }
+
+    fn remembered(&self, _: &SkuId, _: OpId) -> Option<Remembered> {
+        None
+    }
+}
+
+/// The state of `entity` after these records; checks that its versions are gap-free (S4).
+pub fn replay(records: &[Record], entity: &EntityId) -> Loaded {
+    let (mut sku, mut cart, mut order, mut version) = (Sku::default(), Cart::default(), Order::default(), 0);
+    for entry in records.iter().flat_map(|record| &record.entries).filter(|entry| entry.entity == *entity) {
+        assert_eq!(entry.version, version + 1, "a gap in the versions of {entity}");
+        version = entry.version;
+        match &entry.event {
+            Event::Sku(event) => sku.apply(event),
+            Event::Cart(event) => cart.apply(event),
+            Event::Order(event) => order.apply(event),
+        }
+    }
+    match entity {
+        _ if version == 0 => Loaded::Absent,
+        EntityId::Sku(_) => Loaded::Sku(Box::new(sku), version),
+        EntityId::Cart(_) => Loaded::Cart(Box::new(cart), version),
+        EntityId::Order(_) => Loaded::Order(Box::new(order), version),
+    }
+}
+
+/// A clock that is set by hand.
+pub struct TestClock {
+    now: Mutex<Moment>,
+}
+
+impl TestClock {
+    pub fn advance(&self, span: Span) {
+        let mut now = self.now.lock();
+        let overdue = now.overdue == now.now;
+        now.now = now.now.plus(span);
+        if overdue {
+            now.overdue = now.now;
+        }
+    }
+
+    /// Deadlines stop running out (S18).
+    pub fn freeze_deadlines(&self) {
+        let mut now = self.now.lock();
+        now.overdue = Timestamp(now.now.0 - 1);
+    }
+
+    pub fn thaw_deadlines(&self) {
+        let mut now = self.now.lock();
+        now.overdue = now.now;
+    }
+}
+
+impl Clock for TestClock {
+    fn moment(&self) -> Moment {
+        *self.now.lock()
+    }
+}
+
+/// The default rule, which panics when told to: a broken rule that somebody plugged in.
+#[derive(Default)]
+pub struct PanickingRule(pub AtomicBool);
+
+impl Sourcing for PanickingRule {
+    fn choose(&self, locations: &[LocationStock<'_>], units: Units) -> Option<Vec<Part>> {
+        assert!(!self.0.load(Ordering::SeqCst), "a rule with a bug");
+        PriorityThenStock.choose(locations, units)
+    }
+}
+
+/// Everything, on one thread.
+pub struct World {
+    pub log: Arc<TestLog>,
+    pub loader: Arc<TestLoader>,
+    pub clock: Arc<TestClock>,
+    pub rule: Arc<PanickingRule>,
+    pub fabric: Arc<Fabric>,
+    _lane: Rc<Lane>,
+}
+
+impl World {
+    /// Commits by itself whatever is handed over, until told otherwise.
+    pub fn new(adjust: impl FnOnce(&mut Settings)) -> World {
+        let log = Arc::new(TestLog::default());
+        log.inner.lock().automatic = true;
+        let loader =
+            Arc::new(TestLoader { log: Arc::clone(&log), waiting: Mutex::default(), paused: AtomicBool::new(false) });
+        let clock = Arc::new(TestClock { now: Mutex::new(Moment::at(Timestamp(1_000_000_000))) });
+        let rule = Arc::new(PanickingRule::default());
+        let mut settings = Settings {
+            sku: Arc::new(sku::Terms { sourcing: rule.clone(), ..sku::Terms::default() }),
+            order: stampede_actors::order::Terms::default(),
+            hold_ttl: Span::seconds(10),
+            passivate_after: Duration::from_secs(60),
+            passivate_per_tick: 100,
+            timers_per_tick: 100,
+            parked_per_entity: 100,
+            loads_per_shard: 100,
+            permits_per_shard: 4,
+            crashes_until_quarantine: 3,
+        };
+        adjust(&mut settings);
+        let fabric = Fabric::new(settings, log.clone(), clock.clone(), loader.clone(), vec![LaneId(0); 4], 1);
+        let lane = Lane::start(&fabric, LaneId(0));
+        World { log, loader, clock, rule, fabric, _lane: lane }
+    }
+
+    /// Stops committing by itself.
+    pub fn pause_log(&self) {
+        self.log.inner.lock().automatic = false;
+    }
+
+    /// Commits everything handed over so far, and goes on by itself.
+    pub fn resume_log(&self) {
+        {
+            let mut inner = self.log.inner.lock();
+            inner.automatic = true;
+            inner.committed = inner.records.len() as u64;
+        }
+        self.committed();
+    }
+
+    /// The log stops for good.
+    pub fn stop_log(&self) {
+        self.pause_log();
+        self.log.inner.lock().stopped = true;
+        self.committed();
+    }
+
+    fn committed(&self) {
+        self.loader.serve();
+        self.fabric.on_commit();
+    }
+
+    /// Lets everything that is ready run, and timers of up to `millis` fire.
+    pub async fn settle(&self, millis: u64) {
+        for _ in 0..=millis / 10 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.loader.serve();
+            self.fabric.on_commit();
+        }
+    }
+
+    /// Lists a SKU with these units at location `a`.
+    pub async fn stock(&self, code: &str, units: Units) {
+        let price = Money::new(1000, "EUR").unwrap();
+        let listing = sku::Listing { seller: SellerId::new("seller").unwrap(), price, buyer_limit: None };
+        self.sku(code, sku::Command::List(listing)).await.unwrap();
+        let location = LocationId::new("a").unwrap();
+        let receive = sku::Command::Receive { receipt: OpId(1), fingerprint: 1, location, units };
+        self.sku(code, receive).await.unwrap();
+    }
+
+    pub async fn sku(&self, code: &str, command: sku::Command) -> Result<Done, Failure> {
+        ask(sku_entity(code), Question::Sku(command)).await
+    }
+
+    /// Units available of a SKU.
+    pub async fn available(&self, code: &str) -> Units {
+        match ask(sku_entity(code), Question::ReadSku).await.unwrap().view {
+            View::Sku(view) => view.availability.available,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+pub async fn ask(to: EntityId, question: Question) -> Result<Done, Failure> {
+    lane::ask(to, question, Duration::from_secs(5)).await
+}
+
+pub fn sku_entity(code: &str) -> EntityId {
+    EntityId::Sku(SkuId::new(code).unwrap())
+}
+
+pub fn order_entity(id: u128) -> EntityId {
+    EntityId::Order(OrderId(id))
+}
+
+pub fn buyer(name: &str) -> BuyerRef {
+    BuyerRef::new(name).unwrap()
+}
+
+/// An express request for one unit each of these SKUs.
+pub fn request(buyer_name: &str, codes: &[&str]) -> Box<PlaceRequest> {
+    let wanted = codes.iter().map(|code| Wanted::new(SkuId::new(code).unwrap(), 1)).collect();
+    Box::new(PlaceRequest {
+        cart: None,
+        buyer: buyer(buyer_name),
+        delivery: None,
+        token: Reference::new("tok_ok").unwrap(),
+        fingerprint: 7,
+        currency: None,
+        wanted,
+    })
+}
+
+pub async fn place(id: u128, buyer_name: &str, codes: &[&str]) -> Result<Done, Failure> {
+    ask(order_entity(id), Question::Place(request(buyer_name, codes))).await
+}
+
+pub fn run(test: impl AsyncFnOnce()) {
+    Lane::forget();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, test());
+    Lane::forget();
+}
+
+/// Replays the whole log and checks that no SKU was ever oversold (apply asserts it) and no version is missing.
+pub fn check_log(records: &[Record]) {
+    let mut entities = BTreeMap::new();
+    for entry in records.iter().flat_map(|record| &record.entries) {
+        entities.insert(entry.entity.clone(), ());
+    }
+    for entity in entities.keys() {
+        replay(records, entity);
+    }
+}
