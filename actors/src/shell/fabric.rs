@@ -11,7 +11,7 @@ use crate::{order, sku};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 
 /// A thread that hosts shards or asks for things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -166,6 +166,8 @@ impl Fabric {
 
     /// The log has committed more, or has stopped: wakes the lanes that wait for it. Called by the log's thread.
     pub fn on_commit(&self) {
+        // Pairs with the fence in `set_awaits_commit`: either we see the flag, or the lane sees the commit.
+        fence(Ordering::SeqCst);
         for harbour in &self.harbours {
             if harbour.awaits_commit.load(Ordering::SeqCst) {
                 harbour.signal();
@@ -189,6 +191,7 @@ impl Fabric {
     /// once more, so that no commit is missed in between.
     pub(crate) fn set_awaits_commit(&self, lane: LaneId, awaits: bool) {
         self.harbours[lane.0].awaits_commit.store(awaits, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
     }
 
     /// Registers the pump, clears the wake flag, and only then empties the inbox (S12): what comes later sets the
