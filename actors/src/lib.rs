@@ -10,5 +10,6 @@ pub mod journal;
 pub mod money;
 pub mod order;
 pub mod record;
+pub mod shell;
 pub mod sku;
 pub mod time;

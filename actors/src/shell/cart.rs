@@ -7,7 +7,7 @@ use crate::journal::Class;
 use crate::order::placing::{PlaceRequest, Wanted};
 use crate::record::Position;
 use crate::shell::directory::{Deliver, Requeue};
-use crate::shell::entity::{Aggregate, Shell, misrouted};
+use crate::shell::entity::{Shell, misrouted};
 use crate::shell::lane;
 use crate::shell::message::{CartHalf, CartPromise, CheckOut, Envelope, Failure, Question, ReplyTo, View};
 use actix::{Actor, Context, Handler};

@@ -48,8 +48,8 @@ impl Aggregate for Sku {
         state: &ShardState,
     ) -> Result<Option<Vec<sku::Event>>, sku::Refusal> {
         let settings = &state.fabric.settings;
-        let known = match (entity, command.remembered_id()) {
-            (EntityId::Sku(sku), Some(id)) if self.forgot() => state.fabric.loader.remembered(sku, id),
+        let known = match (entity, self.unsure_of(command, at, &settings.sku)) {
+            (EntityId::Sku(sku), Some(key)) => state.fabric.loader.remembered(sku, key),
             _ => None,
         };
         Sku::decide(self, command, at, &settings.sku, known.as_ref())
@@ -79,6 +79,7 @@ impl Aggregate for Sku {
             | sku::Command::Tick
             | sku::Command::Allocate { .. }
             | sku::Command::Ship { .. }
+            | sku::Command::ReduceAllocation { .. }
             | sku::Command::CancelAllocation { .. }
             | sku::Command::Return { .. }
             | sku::Command::Pause

@@ -1,10 +1,10 @@
 //! The port through which a cold entity comes back: snapshot and log tail, read off the lanes.
 
 use crate::cart::Cart;
-use crate::ids::{EntityId, OpId, SkuId};
+use crate::ids::{EntityId, SkuId};
 use crate::order::Order;
 use crate::record::{Position, Version};
-use crate::sku::Sku;
+use crate::sku::{Remembered, RememberedKey, Sku};
 
 /// An entity as it was after its last event.
 #[derive(Debug, Clone)]
@@ -36,5 +36,5 @@ pub trait Loader: Send + Sync {
     fn absent(&self, entity: &EntityId) -> bool;
 
     /// What the store remembers of an operation that the SKU's own memory has dropped (S17).
-    fn remembered(&self, sku: &SkuId, id: OpId) -> Option<crate::sku::Remembered>;
+    fn remembered(&self, sku: &SkuId, key: RememberedKey) -> Option<Remembered>;
 }

@@ -22,7 +22,7 @@ const MAX_REPEATS: usize = 256;
 
 /// A placement on its way.
 struct Underway {
-    placing: Placing,
+    placing: Placing<Failure>,
     fingerprint: u64,
     reply: ReplyTo,
     repeats: Vec<ReplyTo>,
@@ -91,7 +91,7 @@ impl OrderActor {
     }
 
     /// Does what the placement wants next.
-    fn go_on(&mut self, next: Next, context: &mut Context<Self>) {
+    fn go_on(&mut self, next: Next<Failure>, context: &mut Context<Self>) {
         match next {
             Next::Hold(requests) => {
                 let order = self.id();

@@ -5,17 +5,17 @@ use parking_lot::Mutex;
 use stampede_actors::cart::Cart;
 use stampede_actors::ids::{BuyerRef, EntityId, LocationId, OpId, OrderId, Reference, SellerId, SkuId};
 use stampede_actors::journal::{Class, Journal, NoRoom};
-use stampede_actors::money::Money;
+use stampede_actors::money::{self, Money};
 use stampede_actors::order::Order;
 use stampede_actors::order::placing::{PlaceRequest, Wanted};
 use stampede_actors::record::{Event, Position, Record};
 use stampede_actors::shell::loader::OnLoaded;
 use stampede_actors::shell::{Clock, Done, Fabric, Failure, Lane, LaneId, Loaded, Loader, Question, Settings, View, lane};
-use stampede_actors::sku::{self, LocationStock, Part, PriorityThenStock, Remembered, Sku, Sourcing, Units};
+use stampede_actors::sku::{self, ByPriority, LocationStock, Part, Remembered, RememberedKey, Sku, Sourcing, Units};
 use stampede_actors::time::{Moment, Span, Timestamp};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use std::time::Duration;
 #[derive(Default)]
 pub struct TestLog {
     inner: Mutex<LogInner>,
+    fabric: OnceLock<Weak<Fabric>>,
 }
 
 #[derive(Default)]
@@ -70,9 +71,15 @@ impl Journal for TestLog {
     }
 
     fn kick(&self) {
-        let mut inner = self.inner.lock();
-        if inner.automatic {
+        {
+            let mut inner = self.inner.lock();
+            if !inner.automatic {
+                return;
+            }
             inner.committed = inner.records.len() as u64;
+        }
+        if let Some(fabric) = self.fabric.get().and_then(Weak::upgrade) {
+            fabric.on_commit();
         }
     }
 }
@@ -122,7 +129,7 @@ impl Loader for TestLoader {
         matches!(replay(&self.log.committed_records(), entity), Loaded::Absent)
     }
 
-    fn remembered(&self, _: &SkuId, _: OpId) -> Option<Remembered> {
+    fn remembered(&self, _: &SkuId, _: RememberedKey) -> Option<Remembered> {
         None
     }
 }
@@ -181,13 +188,13 @@ impl Clock for TestClock {
 }
 
 /// The default rule, which panics when told to: a broken rule that somebody plugged in.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct PanickingRule(pub AtomicBool);
 
 impl Sourcing for PanickingRule {
-    fn choose(&self, locations: &[LocationStock<'_>], units: Units) -> Option<Vec<Part>> {
+    fn choose(&self, locations: &[LocationStock], units: Units) -> Vec<Part> {
         assert!(!self.0.load(Ordering::SeqCst), "a rule with a bug");
-        PriorityThenStock.choose(locations, units)
+        ByPriority.choose(locations, units)
     }
 }
 
@@ -212,7 +219,13 @@ impl World {
         let rule = Arc::new(PanickingRule::default());
         let mut settings = Settings {
             sku: Arc::new(sku::Terms { sourcing: rule.clone(), ..sku::Terms::default() }),
-            order: stampede_actors::order::Terms::default(),
+            order: stampede_actors::order::Terms {
+                ask_again: Span::seconds(5),
+                ask_stock_again: Span::seconds(1),
+                attention_after: 8,
+                fulfil_within: Span::hours(72),
+                payment_attempts: 5,
+            },
             hold_ttl: Span::seconds(10),
             passivate_after: Duration::from_secs(60),
             passivate_per_tick: 100,
@@ -224,6 +237,7 @@ impl World {
         };
         adjust(&mut settings);
         let fabric = Fabric::new(settings, log.clone(), clock.clone(), loader.clone(), vec![LaneId(0); 4], 1);
+        log.fabric.set(Arc::downgrade(&fabric)).unwrap();
         let lane = Lane::start(&fabric, LaneId(0));
         World { log, loader, clock, rule, fabric, _lane: lane }
     }
@@ -266,7 +280,7 @@ impl World {
 
     /// Lists a SKU with these units at location `a`.
     pub async fn stock(&self, code: &str, units: Units) {
-        let price = Money::new(1000, "EUR").unwrap();
+        let price = eur(1000);
         let listing = sku::Listing { seller: SellerId::new("seller").unwrap(), price, buyer_limit: None };
         self.sku(code, sku::Command::List(listing)).await.unwrap();
         let location = LocationId::new("a").unwrap();
@@ -299,16 +313,27 @@ pub fn order_entity(id: u128) -> EntityId {
     EntityId::Order(OrderId(id))
 }
 
+pub fn eur(minor: i64) -> Money {
+    Money { minor, currency: money::currency("EUR").unwrap() }
+}
+
 pub fn buyer(name: &str) -> BuyerRef {
     BuyerRef::new(name).unwrap()
 }
 
 /// An express request for one unit each of these SKUs.
 pub fn request(buyer_name: &str, codes: &[&str]) -> Box<PlaceRequest> {
-    let wanted = codes.iter().map(|code| Wanted::new(SkuId::new(code).unwrap(), 1)).collect();
+    let wanted = codes.iter().map(|code| Wanted {
+        sku: SkuId::new(code).unwrap(),
+        units: 1,
+        expected_price: None,
+        cart_price: None,
+        hold: None,
+    });
+    let wanted = wanted.collect();
     Box::new(PlaceRequest {
         cart: None,
-        buyer: buyer(buyer_name),
+        buyer: Some(buyer(buyer_name)),
         delivery: None,
         token: Reference::new("tok_ok").unwrap(),
         fingerprint: 7,
