@@ -5,6 +5,8 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod feed;
 pub mod import;
 pub mod journal;
 pub mod store;
+pub mod workflows;
