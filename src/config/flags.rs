@@ -75,13 +75,13 @@ impl Args for Flags {
             let long = flag_name(setting.name);
             let arg = Arg::new(setting.name)
                 .long(long.trim_start_matches('-').to_owned())
-                .value_name(setting.kind.to_uppercase())
+                .value_name(if setting.kind.contains('|') { setting.kind.into() } else { setting.kind.to_uppercase() })
                 .help(setting.doc[0].trim())
                 .help_heading("Settings (see `stampede config explain`)")
                 .action(ArgAction::Set);
             // `--measure` alone means yes.
             let arg = match setting.kind {
-                "true or false" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
+                "true|false" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
                 _ => arg,
             };
             command.arg(arg)

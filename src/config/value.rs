@@ -68,7 +68,7 @@ impl Value for Duration {
 }
 
 impl Value for Option<Duration> {
-    const KIND: &'static str = "duration or \"never\"";
+    const KIND: &'static str = "duration|never";
     fn parse(text: &str) -> Result<Option<Duration>, String> {
         match text {
             "never" => Ok(None),
@@ -78,12 +78,12 @@ impl Value for Option<Duration> {
 }
 
 impl Value for Placement {
-    const KIND: &'static str = "\"worker\" or \"own\"";
+    const KIND: &'static str = "worker|own";
     fn parse(text: &str) -> Result<Placement, String> {
         match text {
             "worker" => Ok(Placement::Worker),
             "own" => Ok(Placement::Own),
-            _ => Err(Placement::KIND.into()),
+            _ => Err("worker or own".into()),
         }
     }
 }
@@ -110,5 +110,5 @@ from_str_value! {
     SocketAddr: "address:port", "an address and a port like 127.0.0.1:8080 (port 0: any free one)";
     usize: "number", "a whole number";
     u32: "number", "a whole number";
-    bool: "true or false", "true or false";
+    bool: "true|false", "true or false";
 }

@@ -56,13 +56,17 @@ fn files() -> Finding {
     match system::file_limit() {
         // The server raises its own limit to the hard one.
         Ok((_, hard)) if hard >= FILES_WANTED => Finding::ok(name, format!("up to {hard} open files")),
-        Ok((_, hard)) if hard >= FILES_NEEDED => {
-            Finding::warn(name, format!("only {hard} open files, so as many connections"), "ulimit -Hn 65536")
-        }
-        Ok((_, hard)) => {
-            Finding::red(name, format!("only {hard} open files, {FILES_NEEDED} needed"), "ulimit -Hn 65536")
-        }
-        Err(error) => Finding::red(name, error.to_string(), "ulimit -Hn"),
+        Ok((_, hard)) if hard >= FILES_NEEDED => Finding::warn(
+            name,
+            format!("only {hard} open files, so as many connections"),
+            "sudo prlimit --nofile=65536:65536 --pid $$",
+        ),
+        Ok((_, hard)) => Finding::red(
+            name,
+            format!("only {hard} open files, {FILES_NEEDED} needed"),
+            "sudo prlimit --nofile=65536:65536 --pid $$",
+        ),
+        Err(error) => Finding::red(name, error.to_string(), "ulimit -n"),
     }
 }
 
