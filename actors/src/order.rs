@@ -4,14 +4,16 @@
 //! This file has the words; `state` takes events in, `decide` says what a command changes, `follow` what comes next
 //! by itself, `read` answers questions. `placing` collects the holds before there is an order.
 
-pub mod decide;
-pub mod follow;
+pub mod codec;
+mod decide;
+mod follow;
 pub mod placing;
-pub mod read;
-pub mod refusal;
-pub mod state;
+mod read;
+mod refusal;
+mod state;
 pub mod timeline;
 
+pub use decide::{MAX_ATTEMPTS, MAX_OPERATIONS};
 pub use read::{LineTally, State};
 pub use refusal::Refusal;
 pub use state::{Attempt, AttemptState, OpenStep, Order, Refund, RefundState, Return, Shipment};
@@ -172,7 +174,9 @@ pub enum Command {
     /// Gives money back for units of lines (`lines` empty: everything not refunded yet). Counts when requested.
     /// It covers, in this order, units that came back or were withheld before, units not shipped yet (they will not
     /// be shipped any more, and leave their allocation), and units that stay with the buyer.
-    /// `restock`: units not shipped yet become available again; otherwise they are written off.
+    /// Units that did not leave become available again in any case, for nothing may stay allocated to nobody.
+    /// `restock` is a note: `false` says that they are not fit for sale, and the seller's own adjustment, with its
+    /// reason, follows.
     Refund { refund: OpId, fingerprint: u64, lines: Vec<LineUnits>, restock: bool },
     /// The seller or warehouse shipped units.
     Ship { shipment: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, tracking: Option<Reference> },
@@ -308,3 +312,6 @@ pub fn opens(event: &Event) -> Option<Step> {
         | Event::AttentionNeeded { .. } => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

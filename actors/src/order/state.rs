@@ -125,7 +125,7 @@ pub struct Refund {
     pub lines: Vec<LineUnits>,
     /// How much.
     pub amount: Money,
-    /// Do withheld units become available again?
+    /// The caller's note whether withheld units are fit for sale.
     pub restock: bool,
     /// Units among `lines` that were not shipped and will not be.
     pub withheld: Vec<LinePart>,

@@ -1,0 +1,3 @@
+//! An order under random commands, answers and ticks.
+
+use super::*;
