@@ -174,9 +174,7 @@ pub enum Command {
     /// Gives money back for units of lines (`lines` empty: everything not refunded yet). Counts when requested.
     /// It covers, in this order, units that came back or were withheld before, units not shipped yet (they will not
     /// be shipped any more, and leave their allocation), and units that stay with the buyer.
-    /// Units that did not leave become available again in any case, for nothing may stay allocated to nobody.
-    /// `restock` is a note: `false` says that they are not fit for sale, and the seller's own adjustment, with its
-    /// reason, follows.
+    /// `restock`: units not shipped yet become available again; otherwise they are written off.
     Refund { refund: OpId, fingerprint: u64, lines: Vec<LineUnits>, restock: bool },
     /// The seller or warehouse shipped units.
     Ship { shipment: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, tracking: Option<Reference> },

@@ -8,6 +8,7 @@ use crate::order::{Line, Placement, Refusal};
 use crate::sku::{self, MAX_UNITS, Part, Units};
 use crate::time::{Span, Timestamp};
 use iso_currency::Currency;
+use std::fmt;
 
 /// A request to place an order: express, or a cart's checkout.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,10 +89,19 @@ pub enum Next<F> {
 
 /// Why there is no order: each line that could not be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} of the order's lines cannot be had; the first: {}", lines.len(), lines[0].why)]
+#[error("{} of the order's lines cannot be had{}", lines.len(), FirstOf(lines))]
 pub struct PlaceRefusal {
     /// At least one.
     pub lines: Vec<RefusedLine>,
+}
+
+/// The first reason, if there is one.
+struct FirstOf<'a>(&'a [RefusedLine]);
+
+impl fmt::Display for FirstOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.first().map_or(Ok(()), |line| write!(f, "; {}: {}", line.sku, line.why))
+    }
 }
 
 /// One line that could not be had.
@@ -310,7 +320,27 @@ impl<F> Claim<F> {
     }
 }
 
+impl PlaceRefusal {
+    /// Stable name of the whole: `contended` when trying again at once is worth it, else that of the first line for
+    /// which it is not.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        let certain = self.lines.iter().find(|line| !line.why.is_contended());
+        certain.or(self.lines.first()).map_or("refused", |line| line.why.code())
+    }
+}
+
 impl LineRefusal {
+    /// Stable name: the HTTP `code` and the metric label are this one word.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            LineRefusal::Stock(refusal) => refusal.code(),
+            LineRefusal::PriceChanged { .. } => "price_changed",
+            LineRefusal::CurrencyMismatch { .. } => "currency_mismatch",
+        }
+    }
+
     /// Is it only an order in the way that is itself still being placed?
     fn is_contended(&self) -> bool {
         matches!(self, LineRefusal::Stock(sku::Refusal::SoldOut { contended: true, .. }))

@@ -47,7 +47,7 @@ impl Refusal {
     pub fn code(&self) -> &'static str {
         match self {
             Refusal::UnknownOrder => "unknown_order",
-            Refusal::Reused => "key_reused",
+            Refusal::Reused => "reused",
             Refusal::Invalid(_) => "invalid_order",
             Refusal::PaymentOpen => "payment_open",
             Refusal::NotPayable => "not_payable",

@@ -125,7 +125,7 @@ pub struct Refund {
     pub lines: Vec<LineUnits>,
     /// How much.
     pub amount: Money,
-    /// The caller's note whether withheld units are fit for sale.
+    /// Withheld units become available again; otherwise they are written off.
     pub restock: bool,
     /// Units among `lines` that were not shipped and will not be.
     pub withheld: Vec<LinePart>,

@@ -5,7 +5,6 @@ mod cancelling;
 mod golden;
 mod paying;
 mod placing;
-mod random;
 mod shipping;
 mod waiting;
 

@@ -81,6 +81,7 @@ fn one_refusal_gives_all_back_and_names_every_short_line() {
     assert_eq!(release, [(sku("b"), ORDER.hold(1))]);
     let short: Vec<_> = refusal.lines.iter().map(|line| line.sku.as_str()).collect();
     assert_eq!(short, ["a", "c"]);
+    assert_eq!(refusal.code(), "sold_out");
 }
 
 #[test]
@@ -96,6 +97,7 @@ fn s21_a_contended_refusal_is_tried_once_more() {
     let Next::Refuse { release, refusal } = placing.answered(ORDER.hold(1), sold_out(true)) else { panic!() };
     assert_eq!(release, [(sku("a"), ORDER.hold(0))]);
     assert_eq!(refusal.lines.len(), 1);
+    assert_eq!(refusal.code(), "contended");
 }
 
 #[test]

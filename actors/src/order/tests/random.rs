@@ -1,3 +1,0 @@
-//! An order under random commands, answers and ticks.
-
-use super::*;
