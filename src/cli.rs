@@ -4,6 +4,7 @@ pub mod completions;
 pub mod doctor;
 pub mod explain;
 pub mod import;
+pub mod logging;
 pub mod out;
 
 use anyhow::Context;

@@ -13,7 +13,7 @@ pub mod value;
 pub use flags::Flags;
 pub use layers::{ConfigError, Layers, Source};
 pub use settings::*;
-pub use value::{Bytes, Placement};
+pub use value::{Bytes, Format, Placement};
 
 use stampede_actors::time::Span;
 use std::time::Duration;

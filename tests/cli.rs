@@ -9,7 +9,6 @@ use tempfile::TempDir;
 const OK: i32 = 0;
 const FAILED: i32 = 1;
 const USAGE: i32 = 2;
-const NOT_READY: i32 = 3;
 
 #[test]
 fn the_version_names_commit_and_licence() {
@@ -150,6 +149,15 @@ fn an_import_can_be_checked_without_a_server() {
     here.write("stock.csv", "sku,seller,location,units,price,currency\ntee,acme,berlin,10,19.99,EUR\n");
     let ended = here.run(&["import", "stock.csv", "--check"]);
     assert_eq!((ended.code, ended.stderr.as_str()), (OK, "1 rows of 1 SKUs are right; nothing was imported\n"));
+}
+
+#[test]
+fn an_import_needs_to_know_where_to() {
+    let here = Here::new();
+    here.write("stock.csv", "sku,seller,location,units,price,currency\ntee,acme,berlin,10,19.99,EUR\n");
+    here.run(&["import", "stock.csv"]).fails(USAGE, "--server");
+    let https = here.run(&["import", "stock.csv", "--server", "https://127.0.0.1", "--key", "sk_x"]);
+    https.fails(USAGE, "https is not spoken here");
 }
 
 /// A directory of its own, and the program in it.

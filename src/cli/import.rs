@@ -15,11 +15,11 @@ pub struct Args {
     /// buyer_limit. In any order, named in the first line.
     file: PathBuf,
     /// A running server's API, like http://127.0.0.1:8080.
-    #[arg(long, value_name = "URL", env = "STAMPEDE_SERVER")]
-    server: String,
+    #[arg(long, value_name = "URL", env = "STAMPEDE_SERVER", required_unless_present = "check", requires = "key")]
+    server: Option<String>,
     /// An API key of that server.
     #[arg(long, value_name = "KEY", env = "STAMPEDE_KEY", hide_env_values = true)]
-    key: String,
+    key: Option<String>,
     /// SKUs in progress at once.
     #[arg(long, value_name = "NUMBER", default_value_t = 64)]
     at_once: usize,
@@ -41,8 +41,11 @@ pub fn run(args: &Args) -> Outcome {
         out::complain(&format!("{} rows of {} SKUs are right; nothing was imported", stock.rows, stock.skus.len()));
         return Ok(Exit::Ok);
     }
-    let address = remote::address(&args.server).map_err(|e| Stop::new(Exit::Usage, anyhow!(e)))?;
-    let server = remote::Server::new(address, &args.key, args.at_once);
+    let (Some(server), Some(key)) = (&args.server, &args.key) else {
+        return Err(Stop::new(Exit::Usage, anyhow!("--server and --key say where the stock goes")));
+    };
+    let address = remote::address(server).map_err(|e| Stop::new(Exit::Usage, anyhow!(e)))?;
+    let server = remote::Server::new(address, key, args.at_once);
     let bar = Bar::new(&stock);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let summary = runtime.block_on(import::run::run(&stock, &server, args.at_once, &bar));

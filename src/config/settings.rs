@@ -4,7 +4,7 @@
 //! what makes the server refuse to start, and the effect of a larger or smaller value.
 
 use super::layers::Reader;
-use super::value::{Bytes, Placement};
+use super::value::{Bytes, Format, Placement};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -209,6 +209,16 @@ settings! {
         max: usize = "streams.max", "10000";
     }
 
+    /// What the server says about itself on standard error.
+    Diagnostics {
+        /// Which messages: a level (error, warn, info, debug, trace), or levels by module like "info,stampede::journal=debug".
+        /// Errors: unreadable, no start. Effect: debug and trace cost throughput.
+        filter: String = "diagnostics.filter", "info";
+        /// "text" for people, "json" for collectors; "auto" is text on a terminal.
+        /// Effect: none on anything else.
+        format: Format = "diagnostics.format", "auto";
+    }
+
     /// Settings of the process as a whole.
     Process {
         /// Directory of log, archive, store and keys.
@@ -271,7 +281,7 @@ macro_rules! config {
 
 config! {
     api: Api, ops: Ops, holds: Holds, carts: Carts, payment: Payment, fulfilment: Fulfilment, idempotency: Idempotency,
-    log: Log, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams;
+    log: Log, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, diagnostics: Diagnostics;
     data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, start_grace: Duration,
     measure: bool,
 }

@@ -45,6 +45,17 @@ pub enum Placement {
     Own,
 }
 
+/// How messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Text on a terminal, else JSON.
+    Auto,
+    /// For people.
+    Text,
+    /// For collectors.
+    Json,
+}
+
 impl Value for Bytes {
     const KIND: &'static str = "bytes";
     fn parse(text: &str) -> Result<Bytes, String> {
@@ -85,6 +96,25 @@ impl Value for Placement {
             "own" => Ok(Placement::Own),
             _ => Err("worker or own".into()),
         }
+    }
+}
+
+impl Value for Format {
+    const KIND: &'static str = "auto|text|json";
+    fn parse(text: &str) -> Result<Format, String> {
+        match text {
+            "auto" => Ok(Format::Auto),
+            "text" => Ok(Format::Text),
+            "json" => Ok(Format::Json),
+            _ => Err("auto, text or json".into()),
+        }
+    }
+}
+
+impl Value for String {
+    const KIND: &'static str = "text";
+    fn parse(text: &str) -> Result<String, String> {
+        Ok(text.to_owned())
     }
 }
 

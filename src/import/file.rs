@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stampede_actors::ids::{LocationId, SellerId, SkuId};
 use stampede_actors::money::{self, Money};
-use stampede_actors::sku::MAX_UNITS;
+use stampede_actors::sku::{DEFAULT_PRIORITY, MAX_LOCATIONS, MAX_UNITS};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -14,9 +14,6 @@ use std::str::FromStr;
 const REQUIRED: [&str; 6] = ["sku", "seller", "location", "units", "price", "currency"];
 /// Columns that may be there; an empty field says the same as no column.
 const OPTIONAL: [&str; 3] = ["safety_stock", "priority", "buyer_limit"];
-
-const DEFAULT_PRIORITY: u32 = 100;
-const MAX_LOCATIONS: usize = 256;
 
 /// A checked file.
 #[derive(Debug, Clone, PartialEq, Eq)]

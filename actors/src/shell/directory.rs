@@ -127,8 +127,7 @@ impl Actor for Directory {
 
 impl Directory {
     pub(crate) fn start(shard: Shard, lane: &Rc<Lane>) -> Addr<Directory> {
-        let state =
-            ShardState { timers: RefCell::default(), lane: Rc::clone(lane), fabric: Arc::clone(lane.fabric()) };
+        let state = ShardState { timers: RefCell::default(), lane: Rc::clone(lane), fabric: Arc::clone(lane.fabric()) };
         Actor::start(Directory {
             shard,
             state: Rc::new(state),
@@ -387,7 +386,14 @@ impl Address {
         Address::Cart(CartActor::new(Shell::new(e.clone(), cart, v, s, Rc::clone(cell), me.clone())).start())
     }
 
-    fn order(e: &EntityId, order: Order, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
+    fn order(
+        e: &EntityId,
+        order: Order,
+        v: u64,
+        s: Rc<ShardState>,
+        cell: &Rc<Shared>,
+        me: &Addr<Directory>,
+    ) -> Address {
         Address::Order(OrderActor::new(Shell::new(e.clone(), order, v, s, Rc::clone(cell), me.clone())).start())
     }
 

@@ -57,12 +57,9 @@ fn granted(sku: &Sku, hold: HoldId) -> Option<View> {
 
 fn sku_view(sku: &Sku, observed_at: Timestamp) -> View {
     match sku.listing() {
-        Some(listing) => View::Sku(Box::new(SkuView {
-            listing: listing.clone(),
-            availability: sku.availability(),
-            observed_at,
-        })),
+        Some(listing) => {
+            View::Sku(Box::new(SkuView { listing: listing.clone(), availability: sku.availability(), observed_at }))
+        }
         None => View::Nothing,
     }
 }
-

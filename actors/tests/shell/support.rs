@@ -10,13 +10,15 @@ use stampede_actors::order::Order;
 use stampede_actors::order::placing::{PlaceRequest, Wanted};
 use stampede_actors::record::{Event, Position, Record};
 use stampede_actors::shell::loader::OnLoaded;
-use stampede_actors::shell::{Clock, Done, Fabric, Failure, Lane, LaneId, Loaded, Loader, Question, Settings, View, lane};
+use stampede_actors::shell::{
+    Clock, Done, Fabric, Failure, Lane, LaneId, Loaded, Loader, Question, Settings, View, lane,
+};
 use stampede_actors::sku::{self, ByPriority, LocationStock, Part, Remembered, RememberedKey, Sku, Sourcing, Units};
 use stampede_actors::time::{Moment, Span, Timestamp};
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 /// A log in memory that commits up to where it is told.
