@@ -299,3 +299,6 @@ impl Cart {
         self.changed_at
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -200,3 +200,6 @@ impl fmt::Display for Money {
         write!(f, "{sign}{}.{:0width$} {}", minor / one, minor % one, self.code(), width = places as usize)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,3 +74,8 @@ impl Default for Terms {
         Terms { max_hold: Span::minutes(30), remember: Span::hours(24), sourcing: Arc::new(ByPriority) }
     }
 }
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;
