@@ -9,6 +9,7 @@
 mod cursor;
 mod inlet;
 mod machine;
+pub mod projection;
 mod queue;
 mod source;
 

@@ -9,4 +9,5 @@ pub mod feed;
 pub mod import;
 pub mod journal;
 pub mod store;
+pub mod verify;
 pub mod workflows;

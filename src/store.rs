@@ -55,7 +55,7 @@ impl Table {
     }
 
     /// The full key of a row.
-    fn key(self, key: &[u8]) -> Vec<u8> {
+    pub(crate) fn key(self, key: &[u8]) -> Vec<u8> {
         let mut full = Vec::with_capacity(key.len() + 1);
         full.push(self as u8);
         full.extend_from_slice(key);

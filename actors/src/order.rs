@@ -5,7 +5,7 @@
 //! by itself, `read` answers questions. `placing` collects the holds before there is an order.
 
 pub mod codec;
-mod decide;
+pub mod decide;
 mod follow;
 pub mod placing;
 mod read;

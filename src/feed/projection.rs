@@ -1,0 +1,267 @@
+//! Keeps the store: a state machine that takes in committed frames and writes what follows from them.
+//!
+//! It applies every event to its own copy of the entity, gathers what changed, and writes it in one batch together
+//! with how far it has come, so that the store is always exactly what a prefix of the log adds up to. A version that
+//! does not follow the one before stops it (S4). [`Projection`] is stepped by hand in tests (S14) and by
+//! [`worker::Worker`] in production; [`Reader`] answers questions from any thread.
+
+mod cells;
+mod counting;
+mod entity;
+pub mod full;
+mod keys;
+pub mod lists;
+mod movements;
+mod reader;
+pub mod recovery;
+mod rows;
+mod sweep;
+pub mod worker;
+
+pub use entity::EntityState;
+pub use lists::{BadCursor, Filter, ListedOrder, Page};
+pub use reader::{Lag, Reader};
+pub use sweep::Swept;
+
+use crate::journal::{Committed, Hash, Head, LogId, Seq};
+use crate::store::{self, Batch, Store, Table};
+use crate::verify::Totals;
+use cells::Shared;
+use entity::Followed;
+use rows::{Applied, Derived, SnapshotRow};
+use stampede_actors::ids::{EntityId, SkuId};
+use stampede_actors::record::{Entry, Position, Version};
+use stampede_actors::sku::Movement;
+use stampede_actors::sku::codec::encode_remembered;
+use stampede_actors::time::Timestamp;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Why the projection stopped. The store is not to be trusted any more then; the log is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store could not be read or written.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The log could not be read.
+    #[error(transparent)]
+    Journal(#[from] crate::journal::Error),
+    /// An event does not follow the entity's last one (S4).
+    #[error("{entity} is at version {has}, but its next event in the log is version {next}")]
+    Gap {
+        /// Whose.
+        entity: EntityId,
+        /// The version of our copy.
+        has: Version,
+        /// The version of the event.
+        next: Version,
+    },
+    /// Frames came out of order.
+    #[error("a frame that begins with record {got} came after record {}", last.0)]
+    FrameGap {
+        /// The last record taken in.
+        last: Position,
+        /// The first of the frame that came.
+        got: u64,
+    },
+    /// The store is older than what it was synced to, or its rows do not say what they must.
+    #[error("the store lost {0}")]
+    Lost(String),
+    /// Not taken in or written in time.
+    #[error("the projection is behind")]
+    Behind,
+    /// The projection has stopped, for this reason.
+    #[error("the projection has stopped: {0}")]
+    Stopped(String),
+    /// An aggregate could not take an event in: a bug, or a log that was tampered with.
+    #[error("{entity} does not take in its event {version}: {what}")]
+    Broken {
+        /// Whose.
+        entity: EntityId,
+        /// The version of the event.
+        version: Version,
+        /// The invariant that it broke.
+        what: String,
+    },
+}
+
+/// How much the projection may keep.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Entities kept decoded in memory. Those changed since the last flush are kept in any case.
+    pub entities: usize,
+    /// So many changed entities are written without waiting for the time of the next flush.
+    pub changed: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { entities: 32_768, changed: 16_384 }
+    }
+}
+
+/// How far the store has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The last frame.
+    pub seq: Seq,
+    /// Its hash.
+    pub hash: Hash,
+    /// The last record.
+    pub position: Position,
+    /// Engine time of the last frame.
+    pub at: Timestamp,
+}
+
+impl From<Head> for Mark {
+    fn from(head: Head) -> Mark {
+        Mark { seq: head.seq, hash: head.hash, position: head.position, at: head.at }
+    }
+}
+
+/// See the module.
+pub struct Projection {
+    shared: Arc<Shared>,
+    log: LogId,
+    taken_in: Mark,
+    limits: Limits,
+    /// Entities whose cell is dirty, in the order in which they became so.
+    changed: Vec<EntityId>,
+    movements: BTreeMap<SkuId, Vec<(Version, Movement)>>,
+    totals: Totals,
+    sweep: sweep::Cursors,
+}
+
+impl Projection {
+    /// Continues where the store is. Whether it fits the log is for [`recovery::recover`] to find out.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be read.
+    pub fn new(store: Arc<dyn Store>, log: LogId, limits: Limits) -> Result<Projection, Error> {
+        let applied = rows::read_applied(&*store)?.unwrap_or_else(|| Applied::start(log));
+        let shared = Arc::new(Shared::new(store, applied.mark, applied.totals.clone()));
+        Ok(Projection {
+            shared,
+            log: applied.log,
+            taken_in: applied.mark,
+            limits,
+            changed: Vec::new(),
+            movements: BTreeMap::new(),
+            totals: applied.totals,
+            sweep: sweep::Cursors::default(),
+        })
+    }
+
+    /// Answers questions about what was taken in and written, from any thread.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// Up to where frames were taken in.
+    #[must_use]
+    pub fn taken_in(&self) -> Mark {
+        self.taken_in
+    }
+
+    /// Takes in the next frame. Flushes by itself when very much has changed.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing more may be taken in then.
+    pub fn ingest(&mut self, frame: &Committed) -> Result<(), Error> {
+        if frame.first.0 != self.taken_in.position.0 + 1 {
+            return Err(Error::FrameGap { last: self.taken_in.position, got: frame.first.0 });
+        }
+        for (index, record) in frame.records.iter().enumerate() {
+            let position = Position(frame.first.0 + index as u64);
+            for entry in &record.entries {
+                self.apply(entry, position)?;
+            }
+        }
+        self.taken_in = Mark { seq: frame.seq, hash: frame.hash, position: frame.last(), at: frame.at };
+        self.shared.took_in(self.taken_in, self.changed.len());
+        if self.changed.len() >= self.limits.changed { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes everything taken in, in one batch. Not durable before [`Projection::checkpoint`].
+    ///
+    /// # Errors
+    /// [`Error`]; nothing more may be taken in then.
+    pub fn flush(&mut self) -> Result<(), Error> {
+        if self.changed.is_empty() && self.reader().written().seq == self.taken_in.seq {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        for entity in std::mem::take(&mut self.changed) {
+            self.put_entity(&entity, &mut batch);
+        }
+        for (sku, moved) in std::mem::take(&mut self.movements) {
+            movements::put(&mut batch, &sku, &moved);
+        }
+        for (sku, key, remembered) in self.shared.noted() {
+            let row = keys::remembered(keys::day(remembered.at), &sku, &key);
+            batch.put(Table::Remembered, &row, encode_remembered(&remembered));
+        }
+        rows::put_applied(&mut batch, &Applied { log: self.log, mark: self.taken_in, totals: self.totals.clone() })?;
+        self.shared.store.write(batch)?;
+        self.shared.wrote(self.taken_in, &self.totals);
+        self.shared.evict(self.limits.entities);
+        Ok(())
+    }
+
+    /// Flushes and makes it durable: the log's checkpoint may move to the answer, and no further (S4).
+    ///
+    /// # Errors
+    /// [`Error`]; nothing more may be taken in then.
+    pub fn checkpoint(&mut self) -> Result<Mark, Error> {
+        self.flush()?;
+        self.shared.store.sync()?;
+        Ok(self.taken_in)
+    }
+
+    /// Nothing more will be taken in; whoever waits is told why.
+    fn stop(&self, why: String) {
+        self.shared.stop(why);
+    }
+
+    fn apply(&mut self, entry: &Entry, position: Position) -> Result<(), Error> {
+        let entity = &entry.entity;
+        let (followed, became_dirty) = self.shared.with_cell(entity, |cell| {
+            if entry.version != cell.version + 1 {
+                return Err(Error::Gap { entity: entity.clone(), has: cell.version, next: entry.version });
+            }
+            let broken = |what| Error::Broken { entity: entity.clone(), version: entry.version, what };
+            let followed = cell.state.apply(&entry.event).map_err(broken)?;
+            cell.version = entry.version;
+            cell.position = position;
+            Ok((followed, !std::mem::replace(&mut cell.dirty, true)))
+        })??;
+        if became_dirty {
+            self.changed.push(entity.clone());
+        }
+        let (EntityId::Sku(sku), Followed { movement, remembered }) = (entity, followed) else { return Ok(()) };
+        if let Some(movement) = movement {
+            self.movements.entry(sku.clone()).or_default().push((entry.version, movement));
+        }
+        for (key, remembered) in remembered {
+            self.shared.remember(sku, key, remembered);
+        }
+        Ok(())
+    }
+
+    fn put_entity(&mut self, entity: &EntityId, batch: &mut Batch) {
+        let totals = &mut self.totals;
+        self.shared.with_known_cell(entity, |cell| {
+            let derived = Derived::of(entity, &cell.state);
+            derived.replace(&cell.stored, entity, batch);
+            let row = SnapshotRow { version: cell.version, position: cell.position, due: derived.due };
+            batch.put(Table::Snapshot, &entity.key(), row.encode(&cell.state));
+            cell.stored = derived;
+            let share = counting::Share::of(&cell.state);
+            share.check(entity, &cell.state, totals);
+            share.replace(&cell.counted, totals);
+            cell.counted = share;
+            cell.dirty = false;
+        });
+    }
+}

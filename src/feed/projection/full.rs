@@ -1,0 +1,84 @@
+//! Full checkpoints: every row of the store as of one frame, streamed into the log's checkpoint file and back. With
+//! them, archived history can be deleted (S4).
+
+use super::rows::read_applied;
+use super::{Error, Mark, Projection};
+use crate::store::{self, Batch, Range, Read, Row, Store, Table};
+use std::collections::VecDeque;
+
+/// Rows are read and written so many at a time.
+const ROWS: usize = 1_024;
+
+/// All rows of the store as of one frame, table number in front of each key. Holds on to that state, and not to the
+/// projection: it may be read on another thread, while the projection goes on.
+pub struct FullCheckpoint {
+    view: Box<dyn Read>,
+    /// The frame.
+    pub mark: Mark,
+    tables: VecDeque<Table>,
+    from: Vec<u8>,
+    ready: VecDeque<Row>,
+}
+
+impl Projection {
+    /// Takes hold of everything taken in so far. Flushes and syncs, so the log's checkpoint may name the same frame.
+    ///
+    /// # Errors
+    /// [`Error`] when the store cannot be written.
+    pub fn full_checkpoint(&mut self) -> Result<FullCheckpoint, Error> {
+        let mark = self.checkpoint()?;
+        let (view, tables) = (self.shared.store.view(), Table::ALL.into());
+        Ok(FullCheckpoint { view, mark, tables, from: Vec::new(), ready: VecDeque::new() })
+    }
+}
+
+impl FullCheckpoint {
+    fn read_more(&mut self) -> Result<(), store::Error> {
+        while let (true, Some(&table)) = (self.ready.is_empty(), self.tables.front()) {
+            let rows = self.view.range(table, Range { from: &self.from, to: None, reverse: false, limit: ROWS })?;
+            match rows.last() {
+                Some((last, _)) => self.from = [last, &[0][..]].concat(),
+                None => {
+                    self.from.clear();
+                    self.tables.pop_front();
+                }
+            }
+            self.ready = rows.into_iter().map(|(key, value)| (table.key(&key), value)).collect();
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for FullCheckpoint {
+    type Item = Result<Row, store::Error>;
+
+    fn next(&mut self) -> Option<Result<Row, store::Error>> {
+        match self.read_more() {
+            Ok(()) => self.ready.pop_front().map(Ok),
+            Err(error) => {
+                self.tables.clear();
+                Some(Err(error))
+            }
+        }
+    }
+}
+
+/// Fills an empty store with the rows of a full checkpoint; how far it goes.
+///
+/// # Errors
+/// [`Error::Lost`] when the rows make no sense; [`Error`] when they cannot be read or written.
+pub fn restore(rows: impl Iterator<Item = Result<Row, Error>>, store: &dyn Store) -> Result<Mark, Error> {
+    let senseless = || Error::Lost("a row of the full checkpoint: it makes no sense".to_owned());
+    let mut batch = Batch::default();
+    for (count, row) in rows.enumerate() {
+        let (key, value) = row?;
+        let (&table, key) = key.split_first().ok_or_else(senseless)?;
+        batch.put(Table::from_number(table).ok_or_else(senseless)?, key, value);
+        if count % ROWS == ROWS - 1 {
+            store.write(std::mem::take(&mut batch))?;
+        }
+    }
+    store.write(batch)?;
+    store.sync()?;
+    Ok(read_applied(store)?.ok_or_else(senseless)?.mark)
+}

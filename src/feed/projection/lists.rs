@@ -1,0 +1,178 @@
+//! Lists, page by page and newest first. A cursor names the last row of a page, so it survives restarts.
+
+use super::cells::Shared;
+use super::entity::EntityState;
+use super::keys::{self, Place};
+use super::{Error, movements};
+use crate::store::{Range, Read, Table};
+use stampede_actors::ids::{BuyerRef, EntityId, OrderId, SkuId};
+use stampede_actors::order::{Order, State};
+use stampede_actors::record::Version;
+use stampede_actors::sku::Movement;
+use stampede_actors::time::Timestamp;
+
+/// Rows looked at for one page, at most: when few match, a page is short and its cursor leads on.
+const LOOKED_AT: usize = 2_000;
+
+/// Which orders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Of this buyer.
+    pub buyer: Option<BuyerRef>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Placed then or later.
+    pub from: Option<Timestamp>,
+    /// Placed before.
+    pub to: Option<Timestamp>,
+}
+
+pub(super) enum Listing<'a> {
+    Filtered(&'a Filter),
+    Attention,
+}
+
+/// An order in a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ListedOrder {
+    /// Its id.
+    pub id: OrderId,
+    /// Its version.
+    pub version: Version,
+    /// All of it.
+    pub order: Box<Order>,
+}
+
+/// Part of a list.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Where the next page begins; `None`: this was the last one.
+    pub next: Option<String>,
+}
+
+/// The cursor is none that a page gave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this cursor is not one of ours")]
+pub struct BadCursor;
+
+pub(super) fn orders(
+    shared: &Shared,
+    listing: Listing<'_>,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Result<Page<ListedOrder>, BadCursor>, Error> {
+    let everything = Filter::default();
+    let (table, prefix, filter) = match listing {
+        Listing::Attention => (Table::Attention, Vec::new(), &everything),
+        Listing::Filtered(filter) => match (&filter.buyer, filter.state) {
+            (Some(buyer), _) => (Table::OrdersByBuyer, keys::buyer(buyer), filter),
+            (None, Some(state)) => (Table::OrdersByState, keys::state(state), filter),
+            (None, None) => (Table::OrdersByTime, Vec::new(), filter),
+        },
+    };
+    let Ok(cursor) = cursor.map(read_cursor::<{ Place::BYTES }>).transpose() else { return Ok(Err(BadCursor)) };
+    let under = |rest: &[u8]| [&prefix[..], rest].concat();
+    let from = under(&filter.from.map(|from| keys::time(from).to_vec()).unwrap_or_default());
+    let end = filter.to.map(|to| under(&keys::time(to)));
+    let to = [cursor.map(|place| under(&place)), end, keys::after(&prefix)].into_iter().flatten().min();
+    let mut bounds = Bounds { table, from, to };
+    let mut page = Page { rows: Vec::new(), next: None };
+    let mut looked_at = 0;
+    while page.rows.len() < limit && looked_at < LOOKED_AT {
+        let keys = bounds.next_keys(&*shared.store, limit.min(64))?;
+        if keys.is_empty() {
+            page.next = None;
+            break;
+        }
+        for place in keys.iter().filter_map(|key| Place::read(key)) {
+            looked_at += 1;
+            page.rows.extend(listed(shared, place.order, filter)?);
+            page.next = Some(write_cursor(&place.bytes()));
+            if page.rows.len() == limit {
+                break;
+            }
+        }
+    }
+    Ok(Ok(page))
+}
+
+/// The order, if it is still what the list says: a row may be older than what was taken in since.
+fn listed(shared: &Shared, id: OrderId, filter: &Filter) -> Result<Option<ListedOrder>, Error> {
+    let Some((EntityState::Order(order), version)) = shared.current(&EntityId::Order(id))? else { return Ok(None) };
+    let fits = filter.state.is_none_or(|state| order.state() == Some(state));
+    Ok(fits.then_some(ListedOrder { id, version, order }))
+}
+
+pub(super) fn moved(
+    store: &dyn Read,
+    sku: &SkuId,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Result<Page<(Version, Movement)>, BadCursor>, Error> {
+    let Ok(cursor) = cursor.map(read_cursor::<8>).transpose() else { return Ok(Err(BadCursor)) };
+    // A row holds several movements under the version of its oldest one: rows may overlap after a restart.
+    let mut before = cursor.map_or(Version::MAX, Version::from_be_bytes);
+    let mut bounds = Bounds { table: Table::Movements, from: keys::sku(sku), to: Some(keys::movements(sku, before)) };
+    let mut page = Page { rows: Vec::new(), next: None };
+    loop {
+        let Some((_, bytes)) = bounds.next_rows(store, 1)?.pop() else {
+            page.next = None;
+            return Ok(Ok(page));
+        };
+        let row = movements::read(&bytes).ok_or_else(|| Error::Lost(format!("a movement of {sku}")))?;
+        for (version, movement) in row.into_iter().rev() {
+            if version >= before {
+                continue;
+            }
+            if page.rows.len() == limit {
+                return Ok(Ok(page));
+            }
+            before = version;
+            page.next = Some(write_cursor(&version.to_be_bytes()));
+            page.rows.push((version, movement));
+        }
+    }
+}
+
+/// What is left of a list.
+struct Bounds {
+    table: Table,
+    from: Vec<u8>,
+    to: Option<Vec<u8>>,
+}
+
+impl Bounds {
+    fn next_rows(&mut self, store: &dyn Read, limit: usize) -> Result<Vec<crate::store::Row>, Error> {
+        let range = Range { from: &self.from, to: self.to.as_deref(), reverse: true, limit };
+        let rows = store.range(self.table, range)?;
+        if let Some((key, _)) = rows.last() {
+            self.to = Some(key.clone());
+        }
+        Ok(rows)
+    }
+
+    fn next_keys(&mut self, store: &dyn Read, limit: usize) -> Result<Vec<Vec<u8>>, Error> {
+        Ok(self.next_rows(store, limit)?.into_iter().map(|(key, _)| key).collect())
+    }
+}
+
+fn write_cursor(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        text.extend([byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])));
+        text
+    })
+}
+
+fn read_cursor<const N: usize>(text: &str) -> Result<[u8; N], BadCursor> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8).ok_or(BadCursor);
+    if text.len() != N * 2 {
+        return Err(BadCursor);
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,175 @@
+//! Values of the store's rows, and which rows follow from an entity's state.
+
+use super::entity::EntityState;
+use super::keys::{self, Place};
+use super::{Error, Mark};
+use crate::journal::LogId;
+use crate::store::{Batch, Read, Table};
+use crate::verify::Totals;
+use serde::{Deserialize, Serialize};
+use stampede_actors::ids::{BuyerRef, EntityId, OrderId};
+use stampede_actors::order::State;
+use stampede_actors::record::{Position, Version};
+use stampede_actors::time::Timestamp;
+
+/// Version of all of this. A store with another one is rebuilt.
+pub const FORMAT: u32 = 1;
+
+/// How far the store has come, and the sums as of there: one row, so that they never disagree.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    pub log: LogId,
+    pub mark: Mark,
+    pub totals: Totals,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AppliedRow {
+    format: u32,
+    log: [u8; 16],
+    seq: u64,
+    hash: [u8; 32],
+    position: u64,
+    at: i64,
+    totals: Totals,
+}
+
+impl Applied {
+    /// Before the first frame of a log.
+    pub fn start(log: LogId) -> Applied {
+        Applied { log, mark: Mark::default(), totals: Totals::default() }
+    }
+}
+
+/// How far the store has come; `None` when it is new or of another format.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be read.
+pub fn read_applied(store: &dyn Read) -> Result<Option<Applied>, Error> {
+    let Some(bytes) = store.get(Table::Meta, keys::APPLIED)? else { return Ok(None) };
+    let row = serde_json::from_slice::<AppliedRow>(&bytes).ok().filter(|row| row.format == FORMAT);
+    Ok(row.map(|row| {
+        let (position, at) = (Position(row.position), Timestamp(row.at));
+        Applied { log: LogId(row.log), mark: Mark { seq: row.seq, hash: row.hash, position, at }, totals: row.totals }
+    }))
+}
+
+/// Writes how far the store has come.
+///
+/// # Errors
+/// [`Error::Store`] when the sums cannot be written down.
+pub fn put_applied(batch: &mut Batch, applied: &Applied) -> Result<(), Error> {
+    let Mark { seq, hash, position, at } = applied.mark;
+    let (log, totals) = (applied.log.0, applied.totals.clone());
+    let row = AppliedRow { format: FORMAT, log, seq, hash, position: position.0, at: at.0, totals };
+    let bytes = serde_json::to_vec(&row).map_err(|error| crate::store::Error::Failed(error.to_string()))?;
+    batch.put(Table::Meta, keys::APPLIED, bytes);
+    Ok(())
+}
+
+/// Value of [`Table::Snapshot`]: CRC of the rest, version, position, due time, state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotRow {
+    pub version: Version,
+    pub position: Position,
+    pub due: Option<Timestamp>,
+}
+
+const HEADER: usize = 28;
+
+impl SnapshotRow {
+    pub fn encode(self, state: &EntityState) -> Vec<u8> {
+        let state = state.encode();
+        let mut bytes = Vec::with_capacity(HEADER + state.len());
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&self.version.to_le_bytes());
+        bytes.extend_from_slice(&self.position.0.to_le_bytes());
+        bytes.extend_from_slice(&self.due.map_or(i64::MIN, |due| due.0).to_le_bytes());
+        bytes.extend_from_slice(&state);
+        let crc = checksum(&bytes[4..]);
+        bytes[..4].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// The row and its state.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the bytes are not what was written.
+    pub fn decode(entity: &EntityId, bytes: &[u8]) -> Result<(SnapshotRow, EntityState), Error> {
+        let lost = |why: String| Error::Lost(format!("the snapshot of {entity}: {why}"));
+        let (header, state) = bytes.split_first_chunk::<HEADER>().ok_or_else(|| lost("too short".to_owned()))?;
+        let number = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().unwrap_or_default());
+        if u64::from(checksum(&bytes[4..])) != number(0) & u64::from(u32::MAX) {
+            return Err(lost("its checksum is wrong".to_owned()));
+        }
+        let state = EntityState::decode(entity, state).map_err(|error| lost(error.to_string()))?;
+        let due = Some(number(20) as i64).filter(|&due| due != i64::MIN).map(Timestamp);
+        Ok((SnapshotRow { version: number(4), position: Position(number(12)), due }, state))
+    }
+}
+
+pub fn checksum(bytes: &[u8]) -> u32 {
+    crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes) as u32
+}
+
+/// The rows beside its snapshot that follow from an entity's state.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Derived {
+    pub due: Option<Timestamp>,
+    listed: Option<Listed>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Listed {
+    place: Place,
+    buyer: BuyerRef,
+    state: State,
+    attention: bool,
+}
+
+impl Derived {
+    pub fn of(entity: &EntityId, state: &EntityState) -> Derived {
+        let listed = match (entity, state) {
+            (EntityId::Order(id), EntityState::Order(order)) => listed(*id, order),
+            _ => None,
+        };
+        Derived { due: state.deadline(), listed }
+    }
+
+    /// Writes the rows that were not there before, and takes those out that no longer follow.
+    pub fn replace(&self, before: &Derived, entity: &EntityId, batch: &mut Batch) {
+        if self == before {
+            return;
+        }
+        let new: Vec<_> = self.rows(entity).collect();
+        for (table, key) in before.rows(entity).filter(|row| !new.contains(row)) {
+            batch.delete(table, &key);
+        }
+        let old: Vec<_> = before.rows(entity).collect();
+        for (table, key) in new.into_iter().filter(|row| !old.contains(row)) {
+            batch.put(table, &key, Vec::new());
+        }
+    }
+
+    /// Their keys.
+    pub fn rows(&self, entity: &EntityId) -> impl Iterator<Item = (Table, Vec<u8>)> {
+        let due = self.due.map(|due| (Table::Due, keys::due(due, entity)));
+        let listed = self.listed.iter().flat_map(|listed| {
+            let place = listed.place.bytes();
+            let under = |prefix: Vec<u8>| [&prefix[..], &place].concat();
+            [
+                Some((Table::OrdersByBuyer, under(keys::buyer(&listed.buyer)))),
+                Some((Table::OrdersByState, under(keys::state(listed.state)))),
+                Some((Table::OrdersByTime, place.clone())),
+                listed.attention.then(|| (Table::Attention, place.clone())),
+            ]
+        });
+        due.into_iter().chain(listed.flatten())
+    }
+}
+
+fn listed(order: OrderId, state: &stampede_actors::order::Order) -> Option<Listed> {
+    let place = Place { at: state.placed_at()?, order };
+    let buyer = state.placement()?.buyer.clone();
+    Some(Listed { place, buyer, state: state.state()?, attention: state.attention().is_some() })
+}

@@ -1,0 +1,12 @@
+//! What must always hold, evaluated while the engine runs (`GET /v1/audit`) and offline over the log (`stampede verify`).
+//!
+//! [`invariants`] says what must hold; [`summary`] counts; [`ledger`] is a second set of books, kept from the events
+//! alone and knowing nothing of the aggregates' own state, so that a mistake in an aggregate does not hide itself.
+
+pub mod invariants;
+pub mod ledger;
+pub mod summary;
+
+pub use invariants::{Invariant, Violation};
+pub use ledger::Ledger;
+pub use summary::{AuditSummary, Totals};

@@ -1,0 +1,156 @@
+//! One order's books: what it bought, what was paid, what left.
+
+use super::Map;
+use super::claims::{Phase, Shelf};
+use crate::verify::invariants::{Invariant, OrderMoney, Violation};
+use crate::verify::summary::Totals;
+use stampede_actors::ids::{OpId, OrderId, SkuId};
+use stampede_actors::money::Money;
+use stampede_actors::order::{Answer, Event, LineUnits, Placement, Step};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Trade {
+    lines: Vec<Line>,
+    total: Option<Money>,
+    money: OrderMoney,
+    /// Refunds that were not answered yet, or were done.
+    refunds: Map<OpId, i64>,
+    /// The provider refused a refund: a person's work, and on the list for that.
+    stuck: bool,
+}
+
+#[derive(Debug)]
+struct Line {
+    sku: SkuId,
+    hold: stampede_actors::ids::HoldId,
+    units: i64,
+    shipped: i64,
+    returned: i64,
+}
+
+type Broken = Option<(Invariant, String)>;
+
+impl Trade {
+    pub(super) fn ended_without_units(&self) -> bool {
+        self.money.ended_without_units
+    }
+
+    pub(super) fn money(&self) -> OrderMoney {
+        OrderMoney { ended_without_units: self.money.ended_without_units && !self.stuck, ..self.money }
+    }
+
+    pub(super) fn take_in(
+        &mut self,
+        order: OrderId,
+        event: &Event,
+        shelves: &Map<SkuId, Shelf>,
+        totals: &mut Totals,
+        found: &mut Vec<Violation>,
+    ) {
+        totals.evaluated += 1;
+        let broken = match event {
+            Event::Placed { placement, total, .. } => self.placed(order, placement, *total, shelves),
+            Event::Opened { step: Step::Capture { .. }, .. } => self.all_firm(order, shelves),
+            Event::Answered { step, answer, .. } => self.answered(*step, answer, totals),
+            Event::RefundRequested { refund, amount, .. } => {
+                self.refunds.insert(*refund, amount.minor);
+                self.money.refunded += amount.minor;
+                None
+            }
+            Event::Shipped { lines, .. } => self.moved(lines, |line| &mut line.shipped),
+            Event::Returned { lines, .. } => self.moved(lines, |line| &mut line.returned),
+            Event::Cancelled { .. } | Event::Expired { .. } => {
+                self.money.ended_without_units = self.lines.iter().all(|line| line.shipped == 0);
+                None
+            }
+            Event::PaymentRetried { .. }
+            | Event::Opened { .. }
+            | Event::Asked { .. }
+            | Event::CancelRequested { .. }
+            | Event::AttentionNeeded { .. } => None,
+        };
+        found.extend(broken.map(|(invariant, detail)| Violation::new(invariant, order, detail)));
+    }
+
+    fn placed(&mut self, order: OrderId, placement: &Placement, total: Money, shelves: &Map<SkuId, Shelf>) -> Broken {
+        let again = self.total.replace(total).is_some();
+        let mut broken = again.then(|| (Invariant::OrderBacked, "placed a second time".to_owned()));
+        let mut sum: i64 = 0;
+        for line in &placement.lines {
+            sum = sum.saturating_add(line.unit_price.minor.saturating_mul(i64::from(line.units)));
+            let claim = shelves.get(&line.sku).and_then(|shelf| shelf.claim(line.hold));
+            let backed = claim.is_some_and(|claim| {
+                claim.order == Some(order) && claim.buyer == placement.buyer && claim.parts == line.parts
+            });
+            let whole = line.parts.iter().map(|part| i64::from(part.units)).sum::<i64>() == i64::from(line.units);
+            if !backed || !whole {
+                let detail = format!("{} units of {}: no such hold {} of it", line.units, line.sku, line.hold);
+                broken = broken.or(Some((Invariant::OrderBacked, detail)));
+            }
+        }
+        if sum != total.minor {
+            let detail = format!("lines add up to {sum}, the total is {}", total.minor);
+            broken = broken.or(Some((Invariant::OrderBacked, detail)));
+        }
+        let line = |line: &stampede_actors::order::Line| Line {
+            sku: line.sku.clone(),
+            hold: line.hold,
+            units: i64::from(line.units),
+            shipped: 0,
+            returned: 0,
+        };
+        self.lines = placement.lines.iter().map(line).collect();
+        broken
+    }
+
+    fn all_firm(&self, order: OrderId, shelves: &Map<SkuId, Shelf>) -> Broken {
+        let soft = self.lines.iter().find(|line| {
+            let claim = shelves.get(&line.sku).and_then(|shelf| shelf.claim(line.hold));
+            !claim.is_some_and(|claim| claim.order == Some(order) && matches!(claim.phase, Phase::Firm | Phase::Done))
+        })?;
+        Some((Invariant::CaptureAllocated, format!("{} of {} is not allocated", soft.hold, soft.sku)))
+    }
+
+    fn answered(&mut self, step: Step, answer: &Answer, totals: &mut Totals) -> Broken {
+        let total = self.total?;
+        let flow = totals.flow(total.currency.code());
+        match (step, answer) {
+            (Step::Authorize { .. }, Answer::Done { .. }) => flow.authorised += total.minor,
+            (Step::Capture { .. }, Answer::Done { .. }) => {
+                flow.captured += total.minor;
+                self.money.captures += 1;
+                self.money.captured += total.minor;
+                totals.charges += 1;
+                totals.captured_orders += i64::from(self.money.captures == 1);
+            }
+            (Step::Refund { refund }, Answer::Done { .. }) => {
+                flow.refunded += self.refunds.get(&refund).copied().unwrap_or_default();
+            }
+            (Step::Refund { refund }, Answer::Refused { .. }) => {
+                self.money.refunded -= self.refunds.remove(&refund).unwrap_or_default();
+                self.stuck = true;
+            }
+            (Step::CallOff { refund }, Answer::Refused { .. }) => {
+                self.money.refunded -= self.refunds.remove(&refund).unwrap_or_default();
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn moved(&mut self, lines: &[LineUnits], count: impl Fn(&mut Line) -> &mut i64) -> Broken {
+        for moved in lines {
+            let Some(line) = self.lines.get_mut(moved.line as usize) else {
+                return Some((Invariant::ShippedWithinOrder, format!("there is no line {}", moved.line)));
+            };
+            *count(line) += i64::from(moved.units);
+            let Line { units, shipped, returned, .. } = *line;
+            if shipped > units || returned > shipped {
+                let detail = format!("line {}: {units} bought, {shipped} shipped, {returned} returned", moved.line);
+                return Some((Invariant::ShippedWithinOrder, detail));
+            }
+        }
+        None
+    }
+}
