@@ -1,0 +1,247 @@
+//! The running engine: log, store, actors and workflows of one data directory, put together and taken apart.
+//!
+//! Nothing here decides anything. What starts is listed in the order in which it must: the log is read first, the store
+//! follows it, the clock goes on from both, then come lanes, workflows, and last whatever asks.
+
+mod clock;
+mod health;
+mod ids;
+mod loading;
+mod start;
+mod upkeep;
+
+pub use clock::EngineClock;
+pub use health::{Check, Health};
+pub use ids::Ids;
+pub use start::Error;
+
+use crate::config::{Config, Placement};
+use crate::feed::projection::{Reader, worker};
+use crate::journal::{self, CommitListener, Committed, Log, Stopped};
+use crate::workflows::WorkflowThread;
+use loading::Loading;
+use parking_lot::Mutex;
+use stampede_actors::ids::Slot;
+use stampede_actors::shell::{Fabric, Lane, LaneId, Permit};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+
+/// A handle on the engine; cheap to clone, usable from any thread.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(crate) struct Inner {
+    config: Config,
+    ids: Ids,
+    clock: Arc<EngineClock>,
+    fabric: Arc<Fabric>,
+    log: Arc<Log>,
+    queue: Arc<journal::Queue>,
+    reader: Reader,
+    projection: worker::Handle,
+    workflows: WorkflowThread,
+    loading: Arc<Loading>,
+    /// Kept so that its lanes live: shards on threads of their own.
+    arbiters: Mutex<Vec<actix_rt::Arbiter>>,
+    log_thread: Mutex<Option<journal::LogThread>>,
+    upkeep: Mutex<Option<JoinHandle<()>>>,
+    workers_attached: AtomicUsize,
+    spare_lanes: AtomicUsize,
+    draining: AtomicBool,
+    stopping: AtomicBool,
+    stopped: watch::Receiver<Option<Stopped>>,
+    recovered: start::Recovered,
+}
+
+/// Lanes beyond workers, shard threads and workflows: for tests, imports and other askers.
+const SPARE_LANES: usize = 4;
+
+impl Engine {
+    /// Opens the data directory and starts everything but HTTP.
+    ///
+    /// # Errors
+    /// [`Error`]: the directory cannot be used, is in use, or its log is corrupt.
+    pub fn start(config: Config) -> Result<Engine, Error> {
+        start::start(config)
+    }
+
+    /// Makes the calling thread, an HTTP worker, a lane, and starts the shards that live on it. Once per worker; more
+    /// workers than configured are askers only.
+    pub fn attach_worker(&self) {
+        if Lane::current().is_some() {
+            return;
+        }
+        let worker = self.0.workers_attached.fetch_add(1, Ordering::SeqCst);
+        if worker < self.0.config.workers {
+            Lane::start(&self.0.fabric, LaneId(worker));
+        } else {
+            self.attach_thread();
+        }
+    }
+
+    /// Makes the calling thread a lane that only asks.
+    ///
+    /// # Panics
+    /// When there are more such threads than spare lanes: a bug, threads that ask are few and known.
+    pub fn attach_thread(&self) {
+        let spare = self.0.spare_lanes.fetch_add(1, Ordering::SeqCst);
+        assert!(spare < SPARE_LANES, "at most {SPARE_LANES} further threads may ask");
+        Lane::start(&self.0.fabric, LaneId(start::first_spare_lane(&self.0.config) + spare));
+    }
+
+    /// A permit for a purchase at this slot's shard; `None`: too many are in progress (S13).
+    #[must_use]
+    pub fn permit(&self, slot: Slot) -> Option<Permit> {
+        self.0.fabric.permit(slot)
+    }
+
+    /// What was configured.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Makes ids.
+    #[must_use]
+    pub fn ids(&self) -> &Ids {
+        &self.0.ids
+    }
+
+    /// Engine time.
+    #[must_use]
+    pub fn clock(&self) -> &EngineClock {
+        &self.0.clock
+    }
+
+    /// Lists, movements, sums.
+    #[must_use]
+    pub fn reader(&self) -> &Reader {
+        &self.0.reader
+    }
+
+    /// Has the projection write: what a list shows then includes everything committed until now.
+    #[must_use]
+    pub fn projection(&self) -> &worker::Handle {
+        &self.0.projection
+    }
+
+    /// Shells' counters, permits, shards.
+    #[must_use]
+    pub fn fabric(&self) -> &Arc<Fabric> {
+        &self.0.fabric
+    }
+
+    /// The commit log.
+    #[must_use]
+    pub fn log(&self) -> &Arc<Log> {
+        &self.0.log
+    }
+
+    /// The workflow thread.
+    #[must_use]
+    pub fn workflows(&self) -> &WorkflowThread {
+        &self.0.workflows
+    }
+
+    /// How the start went.
+    #[must_use]
+    pub fn recovered(&self) -> &start::Recovered {
+        &self.0.recovered
+    }
+
+    /// Is everything well enough to take requests, check by check?
+    #[must_use]
+    pub fn health(&self) -> Health {
+        health::health(&self.0)
+    }
+
+    /// From now on new purchases are refused and readiness fails; what is in progress goes on.
+    pub fn drain(&self) {
+        self.0.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Is it draining?
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        self.0.draining.load(Ordering::SeqCst)
+    }
+
+    /// Resolves when the log has stopped, with the reason. After a failure the process must exit with 1.
+    pub async fn stopped(&self) -> Stopped {
+        let mut stopped = self.0.stopped.clone();
+        match stopped.wait_for(Option::is_some).await {
+            Ok(why) => why.clone().unwrap_or(Stopped::Cleanly),
+            Err(_) => Stopped::Cleanly,
+        }
+    }
+
+    /// Flushes, syncs and writes a checkpoint. Done every `checkpoint.every` anyway.
+    pub fn checkpoint(&self) {
+        self.0.checkpoint();
+    }
+
+    /// Stops everything in order, after HTTP: workflows, the log (sealed, with its head in the superblock), the store.
+    /// Blocks for as long as work in progress takes, some seconds at most.
+    pub fn shut_down(&self) {
+        self.0.shut_down();
+    }
+}
+
+impl Inner {
+    fn checkpoint(&self) {
+        if let Err(error) = start::checkpoint(self) {
+            tracing::error!(%error, "no checkpoint; the one before still holds");
+        }
+    }
+
+    fn shut_down(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        self.stopping.store(true, Ordering::SeqCst);
+        self.workflows.stop();
+        if let Some(thread) = self.upkeep.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the upkeep thread had panicked");
+        }
+        for arbiter in self.arbiters.lock().drain(..) {
+            arbiter.stop();
+        }
+        self.loading.stop();
+        if let Some(log) = self.log_thread.lock().take() {
+            log.stop();
+        }
+        self.checkpoint();
+        self.projection.stop();
+    }
+}
+
+/// Tells the lanes about commits, and everybody about the end.
+struct Listener {
+    fabric: std::sync::OnceLock<Arc<Fabric>>,
+    stopped: watch::Sender<Option<Stopped>>,
+}
+
+impl CommitListener for Listener {
+    fn on_commit(&self, _: &Arc<Committed>) {
+        if let Some(fabric) = self.fabric.get() {
+            fabric.on_commit();
+        }
+    }
+
+    fn on_stopped(&self, why: &Stopped) {
+        if let Some(fabric) = self.fabric.get() {
+            fabric.on_commit();
+        }
+        self.stopped.send_replace(Some(why.clone()));
+    }
+}
+
+/// Threads of their own for shards, if so configured.
+fn shard_threads(config: &Config) -> usize {
+    match config.placement {
+        Placement::Worker => 0,
+        Placement::Own => config.workers.min(config.shards),
+    }
+}
