@@ -5,8 +5,8 @@
 
 mod clock;
 mod health;
+mod frames;
 mod ids;
-mod loading;
 mod start;
 mod upkeep;
 
@@ -19,7 +19,6 @@ use crate::config::{Config, Placement};
 use crate::feed::projection::{Reader, worker};
 use crate::journal::{self, CommitListener, Committed, Log, Stopped};
 use crate::workflows::WorkflowThread;
-use loading::Loading;
 use parking_lot::Mutex;
 use stampede_actors::ids::Slot;
 use stampede_actors::shell::{Fabric, Lane, LaneId, Permit};
@@ -41,8 +40,8 @@ pub(crate) struct Inner {
     queue: Arc<journal::Queue>,
     reader: Reader,
     projection: worker::Handle,
+    projection_worker: Mutex<Option<worker::Worker>>,
     workflows: WorkflowThread,
-    loading: Arc<Loading>,
     /// Kept so that its lanes live: shards on threads of their own.
     arbiters: Mutex<Vec<actix_rt::Arbiter>>,
     log_thread: Mutex<Option<journal::LogThread>>,
@@ -208,32 +207,29 @@ impl Inner {
         for arbiter in self.arbiters.lock().drain(..) {
             arbiter.stop();
         }
-        self.loading.stop();
         if let Some(log) = self.log_thread.lock().take() {
             log.stop();
         }
         self.checkpoint();
-        self.projection.stop();
+        if let Some(worker) = self.projection_worker.lock().take() {
+            worker.stop();
+        }
     }
 }
 
 /// Tells the lanes about commits, and everybody about the end.
 struct Listener {
-    fabric: std::sync::OnceLock<Arc<Fabric>>,
+    fabric: Arc<Fabric>,
     stopped: watch::Sender<Option<Stopped>>,
 }
 
 impl CommitListener for Listener {
     fn on_commit(&self, _: &Arc<Committed>) {
-        if let Some(fabric) = self.fabric.get() {
-            fabric.on_commit();
-        }
+        self.fabric.on_commit();
     }
 
     fn on_stopped(&self, why: &Stopped) {
-        if let Some(fabric) = self.fabric.get() {
-            fabric.on_commit();
-        }
+        self.fabric.on_commit();
         self.stopped.send_replace(Some(why.clone()));
     }
 }

@@ -1,0 +1,319 @@
+//! Puts the engine together, in the order in which its parts need each other.
+
+use super::clock::EngineClock;
+use super::frames::LogFrames;
+use super::{Engine, Ids, Inner, Listener, SPARE_LANES, shard_threads, upkeep};
+use crate::clock::BootClock;
+use crate::config::{Config, Placement, span};
+use crate::disk::{RealDisk, SharedDisk};
+use crate::feed::projection::{self, Limits, Mark, worker};
+use crate::feed::{Cursor, FrameSource, Inlet};
+use crate::journal::{self, Checkpoint, Cut, LogThread, Wal};
+use crate::store::{self, DiskStore, Store};
+use crate::workflows::simulated::{Depot, SimulatedProvider};
+use crate::workflows::{self, WorkflowThread};
+use parking_lot::Mutex;
+use stampede_actors::order;
+use stampede_actors::record::Position;
+use stampede_actors::shell::{Fabric, Lane, LaneId, Settings};
+use stampede_actors::sku;
+use stampede_actors::time::Span;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::time::{Duration, Instant};
+use tokio::sync::watch;
+
+/// Why the engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log cannot be opened: in use, or corrupt.
+    #[error(transparent)]
+    Journal(#[from] journal::Error),
+    /// The log does not add up, or the store cannot be made.
+    #[error(transparent)]
+    Projection(#[from] projection::Error),
+    /// The system said no.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// The error itself.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Does this mean that the data is damaged? Exit code 99.
+    #[must_use]
+    pub fn is_corruption(&self) -> bool {
+        matches!(
+            self,
+            Error::Journal(journal::Error::Corrupt(_))
+                | Error::Projection(
+                    projection::Error::Journal(journal::Error::Corrupt(_))
+                        | projection::Error::Broken { .. }
+                        | projection::Error::Gap { .. }
+                )
+        )
+    }
+
+    fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+        move |source| Error::Io { what, source }
+    }
+}
+
+/// How the start went.
+#[derive(Debug, Clone)]
+pub struct Recovered {
+    /// How long everything took.
+    pub took: Duration,
+    /// The last frame, incomplete, that a crash left and that was cut off.
+    pub cut: Option<Cut>,
+    /// The log had been closed cleanly.
+    pub was_clean: bool,
+    /// Why the store was made afresh, if it was.
+    pub rebuilt: Option<String>,
+    /// Frames replayed.
+    pub frames: u64,
+}
+
+/// The first lane that nobody else has.
+pub(super) fn first_spare_lane(config: &Config) -> usize {
+    workflow_lane(config) + 1
+}
+
+fn workflow_lane(config: &Config) -> usize {
+    config.workers + shard_threads(config)
+}
+
+pub(super) fn start(config: Config) -> Result<Engine, Error> {
+    let began = Instant::now();
+    let dir = config.data_dir.clone();
+    std::fs::create_dir_all(&dir).map_err(Error::io("cannot make the data directory"))?;
+    let disk: SharedDisk = Arc::new(RealDisk::default());
+    let boot_clock = Arc::new(BootClock::new());
+    let opened = Wal::open(&disk, &dir, journal_config(&config), &*boot_clock)?;
+    let ids = Ids::open(&dir).map_err(Error::io("cannot read or make the server's secret"))?;
+    report(&opened);
+    let (log, queue, head) = (opened.log, opened.queue, opened.log_head);
+    let frames: Arc<dyn FrameSource> = Arc::new(LogFrames::new(Arc::clone(&log)));
+
+    let (projection, caught_up) = projection::recovery::recover(
+        &projection::recovery::Start {
+            log: log.id(),
+            head,
+            frames: &*frames,
+            checkpoint: opened.checkpoint.as_ref().map(mark_of),
+            full: &|| Ok(None),
+            limits: Limits::default(),
+        },
+        &|afresh| open_store(&dir.join("store"), &config, afresh),
+    )?;
+    let worker = worker::Worker::start(projection, Arc::clone(&frames), projection_pace(&config))
+        .map_err(Error::io("cannot start the projection's thread"))?;
+    let handle = worker.handle();
+    let loading = worker::Loading::start(handle.clone(), 2).map_err(Error::io("cannot start the loader threads"))?;
+
+    let clock = Arc::new(EngineClock::frozen(boot_clock.clone(), head.at));
+    let lanes = first_spare_lane(&config) + SPARE_LANES;
+    let fabric = Fabric::new(
+        settings(&config),
+        queue.clone(),
+        clock.clone(),
+        Arc::new(loading),
+        lane_of_shard(&config),
+        lanes,
+    );
+
+    let inlet = Inlet::new(head.position);
+    let (stopped_to, stopped) = watch::channel(None);
+    let listener = Arc::new(Listener { fabric: Arc::clone(&fabric), stopped: stopped_to });
+    let log_thread = LogThread::start(
+        opened.wal,
+        opened.upkeep,
+        queue.clone(),
+        boot_clock.clone(),
+        vec![listener, handle.listener(), inlet.clone()],
+    )
+    .map_err(Error::io("cannot start the log's thread"))?;
+
+    let workflows = start_workflows(&config, &fabric, &log, &frames, inlet, head.position, boot_clock)?;
+    let arbiters = start_shard_threads(&config, &fabric);
+    let recovered = Recovered {
+        took: began.elapsed(),
+        cut: opened.cut,
+        was_clean: opened.was_clean,
+        rebuilt: caught_up.rebuilt,
+        frames: caught_up.frames,
+    };
+    let inner = Arc::new(Inner {
+        config,
+        ids,
+        clock,
+        fabric,
+        log,
+        queue,
+        reader: handle.reader().clone(),
+        projection: handle,
+        projection_worker: Mutex::new(Some(worker)),
+        workflows,
+        arbiters: Mutex::new(arbiters),
+        log_thread: Mutex::new(Some(log_thread)),
+        upkeep: Mutex::new(None),
+        workers_attached: AtomicUsize::new(0),
+        spare_lanes: AtomicUsize::new(0),
+        draining: AtomicBool::new(false),
+        stopping: AtomicBool::new(false),
+        stopped,
+        recovered,
+    });
+    let tended = Arc::clone(&inner);
+    let thread = std::thread::Builder::new().name("upkeep".to_owned());
+    let thread = thread.spawn(move || upkeep::run(&tended)).map_err(Error::io("cannot start the upkeep thread"))?;
+    *inner.upkeep.lock() = Some(thread);
+    Ok(Engine(inner))
+}
+
+/// Makes what the store has durable, then lets the log start from there (S4).
+pub(super) fn checkpoint(inner: &Inner) -> Result<(), Error> {
+    let mark = inner.projection.checkpoint()?;
+    let workflows = inner.workflows.cursor().position();
+    inner.log.keep(Cursor::NAME, workflows);
+    let cursors = [(Cursor::NAME.to_owned(), workflows)].into();
+    let Mark { seq, hash, position, at } = mark;
+    if seq > 0 {
+        inner.log.checkpoint(&Checkpoint { seq, position, hash, at, cursors }, None)?;
+    }
+    Ok(())
+}
+
+fn report(opened: &journal::Opened) {
+    if let Some(cut) = &opened.cut {
+        tracing::warn!(
+            file = %cut.file.display(), offset = cut.offset, frame = cut.seq,
+            "the last frame was incomplete, had never been acknowledged, and was cut off"
+        );
+    }
+    for damaged in &opened.damaged_checkpoints {
+        tracing::warn!(file = %damaged.display(), "a checkpoint file is damaged; an older one stands in");
+    }
+    if let Some(behind) = opened.clock.behind {
+        tracing::warn!(seconds = behind.0 / 1_000_000, "the wall clock is behind the log; engine time goes on from the log");
+    }
+    if let Some(ahead) = opened.clock.ahead {
+        tracing::info!(seconds = ahead.0 / 1_000_000, "the log's last frame is this old: downtime, or a clock set forward");
+    }
+}
+
+fn mark_of(checkpoint: &Checkpoint) -> Mark {
+    Mark { seq: checkpoint.seq, hash: checkpoint.hash, position: checkpoint.position, at: checkpoint.at }
+}
+
+fn open_store(path: &Path, config: &Config, afresh: bool) -> Result<Arc<dyn Store>, store::Error> {
+    let limits = store::Limits { cache_bytes: config.store.cache_bytes.0, ..store::Limits::default() };
+    let store = if afresh { DiskStore::create(path, limits)? } else { DiskStore::open(path, limits)? };
+    Ok(Arc::new(store))
+}
+
+fn projection_pace(config: &Config) -> worker::Pace {
+    worker::Pace { flush_every: config.store.flush_every, ..worker::Pace::default() }
+}
+
+fn journal_config(config: &Config) -> journal::Config {
+    journal::Config {
+        segment_bytes: config.log.segment_bytes.0,
+        frame_bytes: config.log.frame_bytes.as_usize(),
+        pace_cap: span(config.log.pace_max),
+        idle_seal: span(config.log.idle_seal),
+        queue_records: config.log.queue_records,
+        archive_max_age: config.log.archive_max_age.map(span),
+        ..journal::Config::default()
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        sku: Arc::new(sku::Terms {
+            max_hold: span(config.holds.max_total),
+            remember: span(config.idempotency.keep),
+            ..sku::Terms::default()
+        }),
+        order: order::Terms {
+            ask_again: span(config.payment.ask_again),
+            ask_stock_again: span(config.payment.ask_again).min(Span::seconds(1)),
+            attention_after: config.payment.attention_after,
+            fulfil_within: span(config.fulfilment.within),
+            payment_attempts: config.payment.attempts,
+        },
+        hold_ttl: span(config.holds.ttl),
+        passivate_after: config.passivate.after,
+        passivate_per_tick: config.passivate.per_tick,
+        timers_per_tick: 256,
+        parked_per_entity: 4_096,
+        loads_per_shard: 4_096,
+        permits_per_shard: config.permits,
+        crashes_until_quarantine: 3,
+    }
+}
+
+/// Shards go round the workers' lanes, or round the lanes of their own threads.
+fn lane_of_shard(config: &Config) -> Vec<LaneId> {
+    let own = shard_threads(config);
+    (0..config.shards)
+        .map(|shard| match config.placement {
+            Placement::Worker => LaneId(shard % config.workers),
+            Placement::Own => LaneId(config.workers + shard % own),
+        })
+        .collect()
+}
+
+fn start_shard_threads(config: &Config, fabric: &Arc<Fabric>) -> Vec<actix_rt::Arbiter> {
+    let lanes = (0..shard_threads(config)).map(|n| LaneId(config.workers + n));
+    lanes
+        .map(|lane| {
+            let (arbiter, fabric) = (actix_rt::Arbiter::new(), Arc::clone(fabric));
+            arbiter.spawn_fn(move || drop(Lane::start(&fabric, lane)));
+            arbiter
+        })
+        .collect()
+}
+
+fn start_workflows(
+    config: &Config,
+    fabric: &Arc<Fabric>,
+    log: &Arc<journal::Log>,
+    frames: &Arc<dyn FrameSource>,
+    inlet: Arc<Inlet>,
+    head: Position,
+    clock: Arc<BootClock>,
+) -> Result<WorkflowThread, Error> {
+    let kept = log.cursors().get(Cursor::NAME).copied().unwrap_or_default();
+    let (fabric, lane) = (Arc::clone(fabric), LaneId(workflow_lane(config)));
+    let provider = SimulatedProvider::open(&config.data_dir, config).map_err(Error::io("cannot open the provider"))?;
+    let warehouse = Depot::open(&config.data_dir, config).map_err(Error::io("cannot open the warehouse"))?;
+    WorkflowThread::start(workflows::Parts {
+        config: workflows_config(config),
+        inlet,
+        source: Arc::clone(frames),
+        cursor: Cursor::at(kept),
+        head,
+        clock,
+        provider: Arc::new(provider),
+        warehouse: Arc::new(warehouse),
+        attach: Box::new(move || drop(Lane::start(&fabric, lane))),
+    })
+    .map_err(Error::io("cannot start the workflow thread"))
+}
+
+fn workflows_config(config: &Config) -> workflows::Config {
+    let defaults = workflows::Config::default();
+    workflows::Config {
+        terms: workflows::Terms {
+            provider_timeout: span(config.payment.timeout),
+            key_lifetime: span(config.payment.key_lifetime),
+            ..defaults.terms
+        },
+        ..defaults
+    }
+}
