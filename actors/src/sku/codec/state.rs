@@ -6,6 +6,7 @@ use super::{ListingMessage, read_listing, write_listing};
 use crate::codec::Error;
 use crate::codec::wire::{self, Bits, parts, read_bits, read_parts, read_text, required};
 use crate::ids::{HoldId, OrderId};
+use crate::sku::MAX_UNITS;
 use crate::sku::memory::{Memory, RememberedKey};
 use crate::sku::state::{Claim, LocationStock, Sku, Totals};
 use crate::time::Timestamp;
@@ -161,6 +162,9 @@ pub fn decode_state(bytes: &[u8]) -> Result<Sku, Error> {
         memory: read_memory(&message)?,
         ..Sku::default()
     };
+    if sku.locations.iter().map(|stock| u64::from(stock.on_hand)).sum::<u64>() > u64::from(MAX_UNITS) {
+        return Err(Error::Invalid("on_hand"));
+    }
     for claim in &message.claims {
         let (hold, claim) = read_claim(claim)?;
         count(&mut sku, hold, &claim)?;
