@@ -14,6 +14,7 @@ mod job;
 mod payment;
 pub mod provider;
 mod run;
+pub mod simulated;
 mod stock;
 mod thread;
 mod vitals;

@@ -93,7 +93,7 @@ impl World {
             match self.tell(order, command).await {
                 Some(Ok(())) => {
                     self.vitals.shipments.fetch_add(1, Relaxed);
-                    return self.warehouse.confirmed(order, shipment);
+                    return self.warehouse.confirmed(shipment);
                 }
                 Some(Err(Failure::Order(Refusal::BeingCalledOff))) | None => {
                     tokio::time::sleep(SHIPMENT_PAUSE * (round + 1)).await;
@@ -101,7 +101,7 @@ impl World {
                 Some(Err(failure)) => {
                     tracing::error!(%order, %shipment, %failure, "the order does not take in a shipment");
                     self.vitals.shipments_refused.fetch_add(1, Relaxed);
-                    return self.warehouse.confirmed(order, shipment);
+                    return self.warehouse.confirmed(shipment);
                 }
             }
         }

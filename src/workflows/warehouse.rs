@@ -70,5 +70,5 @@ pub trait Warehouse: Send + Sync {
     fn listen(&self, shipments: mpsc::Sender<Dispatched>);
 
     /// The order has taken in this shipment, or will never: it is not reported again.
-    fn confirmed(&self, order: OrderId, shipment: OpId);
+    fn confirmed(&self, shipment: OpId);
 }

@@ -1,0 +1,177 @@
+//! The simulated warehouse.
+
+use super::depot::Depot;
+use super::fault::{Faults, Kind, Target};
+use crate::workflows::run::duration;
+use crate::workflows::warehouse::{CallOff, Dispatched, Request, Warehouse};
+use foldhash::fast::FixedState;
+use futures_util::future::BoxFuture;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use stampede_actors::ids::{LocationId, OpId, OrderId};
+use stampede_actors::order::Answer;
+use stampede_actors::time::Span;
+use std::io;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// How the warehouse behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarehouseConfig {
+    /// Of its chances.
+    pub seed: u64,
+    /// How long it takes to answer.
+    pub latency: Span,
+    /// How long after a request it ships; `None`: somebody else reports shipments.
+    pub ships_after: Option<Span>,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+impl Default for WarehouseConfig {
+    fn default() -> WarehouseConfig {
+        WarehouseConfig {
+            seed: 0,
+            latency: Span::millis(5),
+            ships_after: Some(Span::millis(200)),
+            faults: Faults::default(),
+        }
+    }
+}
+
+/// A warehouse in this process that plays an outside party.
+#[derive(Clone)]
+pub struct SimulatedWarehouse(Arc<Inner>);
+
+struct Inner {
+    config: WarehouseConfig,
+    state: Mutex<State>,
+}
+
+struct State {
+    depot: Depot,
+    /// How often a call came; counted only while there are faults.
+    calls: HashMap<String, u32, FixedState>,
+    shipments: Option<mpsc::Sender<Dispatched>>,
+}
+
+impl SimulatedWarehouse {
+    /// Opens for business, with the account it has.
+    #[must_use]
+    pub fn new(config: WarehouseConfig, depot: Depot) -> SimulatedWarehouse {
+        let calls = HashMap::with_hasher(FixedState::default());
+        let state = Mutex::new(State { depot, calls, shipments: None });
+        SimulatedWarehouse(Arc::new(Inner { config, state }))
+    }
+
+    /// Does it, unless a fault is in the way, and answers in the end.
+    fn answer(
+        &self,
+        subject: String,
+        do_it: impl FnOnce(&Arc<Inner>) -> io::Result<Answer> + Send + 'static,
+    ) -> BoxFuture<'static, Answer> {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move {
+            let done = |inner| match do_it(inner) {
+                Ok(answer) => answer,
+                Err(error) => {
+                    tracing::error!(%error, "the simulated warehouse cannot write its account");
+                    Answer::Unknown
+                }
+            };
+            let answer = match inner.strike(&subject) {
+                None | Some((Kind::Duplicate, _)) => done(&inner),
+                Some((Kind::Decline, _)) => Answer::Refused { code: "declined".to_owned() },
+                Some((Kind::Error, _)) => Answer::Unknown,
+                Some((Kind::Lost, _) | (Kind::Timeout, false)) => return std::future::pending().await,
+                Some((Kind::Late, _) | (Kind::Timeout, true)) => {
+                    done(&inner);
+                    return std::future::pending().await;
+                }
+            };
+            tokio::time::sleep(duration(inner.config.latency)).await;
+            answer
+        })
+    }
+}
+
+impl Inner {
+    /// What goes wrong with this call, and a coin.
+    fn strike(&self, subject: &str) -> Option<(Kind, bool)> {
+        let Inner { config: WarehouseConfig { seed, faults, .. }, state } = self;
+        if faults.0.is_empty() {
+            return None;
+        }
+        let nth = {
+            let calls = &mut state.lock().calls;
+            let count = calls.entry_ref(subject).or_insert(0);
+            *count += 1;
+            *count - 1
+        };
+        let kind = faults.strike(Target::Warehouse, *seed, subject, nth)?;
+        Some((kind, super::draw(*seed, subject, nth, 1) % 2 == 0))
+    }
+
+    fn ship_later(self: &Arc<Self>, order: OrderId, location: LocationId) {
+        let Some(after) = self.config.ships_after else { return };
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(duration(after)).await;
+            let shipped = inner.state.lock().depot.ship(order, &location);
+            match shipped {
+                Ok(Some(dispatched)) => inner.report(dispatched).await,
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, "the simulated warehouse cannot write its account"),
+            }
+        });
+    }
+
+    async fn report(&self, dispatched: Dispatched) {
+        let shipments = self.state.lock().shipments.clone();
+        if let Some(shipments) = shipments {
+            // When nobody listens any more, it is reported again after the next start.
+            let _ = shipments.send(dispatched).await;
+        }
+    }
+}
+
+impl Warehouse for SimulatedWarehouse {
+    fn request(&self, request: Request) -> BoxFuture<'static, Answer> {
+        self.answer(format!("{}:{}", request.order, request.location), move |inner| {
+            let is_new = inner.state.lock().depot.request(&request)?;
+            if is_new {
+                inner.ship_later(request.order, request.location);
+            }
+            Ok(Answer::Done { reference: None })
+        })
+    }
+
+    fn call_off(&self, call_off: CallOff) -> BoxFuture<'static, Answer> {
+        self.answer(format!("{}:{}", call_off.order, call_off.refund), move |inner| {
+            inner.state.lock().depot.call_off(&call_off)
+        })
+    }
+
+    fn listen(&self, shipments: mpsc::Sender<Dispatched>) {
+        let (to_ship, unconfirmed) = {
+            let mut state = self.0.state.lock();
+            state.shipments = Some(shipments);
+            (state.depot.to_ship().cloned().collect::<Vec<_>>(), state.depot.unconfirmed())
+        };
+        let inner = Arc::clone(&self.0);
+        tokio::spawn(async move {
+            for dispatched in unconfirmed {
+                inner.report(dispatched).await;
+            }
+        });
+        for (order, location) in to_ship {
+            self.0.ship_later(order, location);
+        }
+    }
+
+    fn confirmed(&self, shipment: OpId) {
+        if let Err(error) = self.0.state.lock().depot.confirm(shipment) {
+            tracing::error!(%error, "the simulated warehouse cannot write its account");
+        }
+    }
+}
