@@ -11,24 +11,50 @@
 //!                                                            // head None, and more later; goes through archive and live log
 //! opened.log.keep("feed", position);                         // a durable cursor: what follows it stays (S6)
 //! opened.log.checkpoint(Checkpoint { .. }, entities)?;       // after the store's sync (S4)
-//! let thread = LogThread::start(opened.wal, opened.upkeep, queue, clock, vec![Arc<dyn CommitListener>]);
+//! let thread = LogThread::start(Box::new(opened.wal), opened.upkeep, opened.queue, clock, listeners)?;
 //! thread.stop();                                             // commits what waits, seals, closes cleanly
 //! ```
 
 use stampede_actors::record::{Position, Record};
 use stampede_actors::time::{Span, Timestamp};
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub mod archive;
+mod blocks;
+mod chain;
+pub mod checkpoint;
 mod coding;
 pub mod frame;
+mod group;
+mod log;
 pub mod merkle;
+mod open;
+mod pace;
 mod queue;
+mod reader;
+pub mod segment;
+pub mod superblock;
+mod tail;
+mod thread;
+mod upkeep;
 mod vitals;
+mod wal;
+mod writer;
 
+pub use checkpoint::Checkpoint;
 pub use frame::FrameBody;
+pub use group::{GroupCommit, Next};
+pub use log::{Log, RESERVE};
+pub use open::{Inspected, Opened};
 pub use queue::Queue;
+pub use reader::Reader;
+pub use thread::LogThread;
+pub use upkeep::Upkeep;
 pub use vitals::{Health, Vitals};
+pub use wal::Wal;
+pub use writer::{Turn, Writer};
 
 /// Names one log for good. Random, in every frame, so that no frame of another log or an earlier use is ever valid (S2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -102,6 +128,11 @@ pub trait CommitLog: Send {
     /// The last committed frame.
     fn head(&self) -> Head;
 
+    /// Does it end with an empty frame, so that its last record is proven to be acknowledged (S3)?
+    fn sealed(&self) -> bool {
+        true
+    }
+
     /// Is there room for a frame of `bytes`? May prepare some. `false`: ask again later; nothing is wrong with the log.
     ///
     /// # Errors
@@ -157,6 +188,8 @@ pub struct Config {
     pub archive_level: i32,
     /// Archived segments older than this are deleted once two full checkpoint files cover them; `None`: kept for ever.
     pub archive_max_age: Option<Span>,
+    /// Id of the log, should there be none yet; `None`: a random one. The simulator's runs want the same each time.
+    pub log_id: Option<LogId>,
 }
 
 impl Default for Config {
@@ -170,6 +203,7 @@ impl Default for Config {
             queue_events: 262_144,
             archive_level: 1,
             archive_max_age: None,
+            log_id: None,
         }
     }
 }
@@ -230,6 +264,13 @@ pub enum Error {
         /// The file or directory.
         file: PathBuf,
         /// The error itself.
-        source: std::io::Error,
+        source: io::Error,
     },
+}
+
+impl Error {
+    /// What to make of an error of the disk.
+    fn io(what: &'static str, file: &Path) -> impl FnOnce(io::Error) -> Error {
+        move |source| Error::Io { what, file: file.to_owned(), source }
+    }
 }

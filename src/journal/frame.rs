@@ -147,6 +147,9 @@ pub struct FrameBody {
 }
 
 impl FrameBody {
+    /// Bytes on disk of a frame without records.
+    pub const EMPTY_LEN: usize = whole_blocks(HEADER);
+
     /// Empty, with room for `bytes`; grows when a single record is larger.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> FrameBody {
@@ -196,6 +199,12 @@ impl FrameBody {
     #[must_use]
     pub fn first(&self) -> Position {
         self.first
+    }
+
+    /// Position of its last record, or of the one before when it has none.
+    #[must_use]
+    pub fn last(&self) -> Position {
+        Position(self.first.0 + u64::from(self.records) - 1)
     }
 
     /// Engine time when it was made.

@@ -1,9 +1,10 @@
 //! Records on their way to the log: any thread hands them over and learns their positions; the log's thread takes them.
 
-use super::{Config, Vitals};
+use super::{Committed, Config, Vitals};
 use parking_lot::{Condvar, Mutex};
 use stampede_actors::journal::{Class, Journal, NoRoom};
 use stampede_actors::record::{Position, Record};
+use stampede_actors::time::Span;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -73,12 +74,43 @@ impl Queue {
         std::mem::swap(&mut self.pending.lock().records, into);
     }
 
-    /// Publishes that everything up to `position` is committed.
-    pub(super) fn commit(&self, position: Position, records: u64, events: u64) {
-        self.vitals.waiting.fetch_sub(records, Ordering::SeqCst);
-        self.vitals.waiting_events.fetch_sub(events, Ordering::Relaxed);
-        self.committed.store(position.0, Ordering::Release);
+    /// Records handed over and not committed.
+    pub(super) fn waiting(&self) -> u64 {
+        self.vitals.waiting.load(Ordering::SeqCst)
     }
+
+    /// Publishes a committed frame.
+    pub(super) fn commit(&self, frame: &Committed) {
+        let vitals = &self.vitals;
+        let events: usize = frame.records.iter().map(|record| record.entries.len()).sum();
+        vitals.waiting.fetch_sub(frame.records.len() as u64, Ordering::SeqCst);
+        vitals.waiting_events.fetch_sub(events as u64, Ordering::Relaxed);
+        vitals.frames.fetch_add(1, Ordering::Relaxed);
+        vitals.records.fetch_add(frame.records.len() as u64, Ordering::Relaxed);
+        vitals.seals.fetch_add(u64::from(frame.records.is_empty()), Ordering::Relaxed);
+        self.committed.store(frame.last().0, Ordering::Release);
+    }
+
+    /// Notes how long a frame waited, and for how many.
+    pub(super) fn paced(&self, want: u64, waited: Span) {
+        self.vitals.pace_records.store(want, Ordering::Relaxed);
+        self.vitals.pace_micros.store(micros(waited), Ordering::Relaxed);
+    }
+
+    /// Notes how long a write and sync took.
+    pub(super) fn synced(&self, smoothed: Span, took: Span) {
+        self.vitals.sync_micros.store(micros(smoothed), Ordering::Relaxed);
+        self.vitals.sync_micros_total.fetch_add(micros(took), Ordering::Relaxed);
+    }
+
+    /// Takes no more.
+    pub(super) fn stop(&self) {
+        self.vitals.stopped.store(true, Ordering::Release);
+    }
+}
+
+fn micros(span: Span) -> u64 {
+    u64::try_from(span.0).unwrap_or_default()
 }
 
 impl Journal for Queue {

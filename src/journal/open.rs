@@ -1,0 +1,221 @@
+//! Opening a log: find its end, cut off what a crash left, refuse what no crash leaves (S2, S3).
+
+use super::chain::Chain;
+use super::checkpoint::{self, Checkpoint};
+use super::frame::FrameBody;
+use super::log::{Live, Log, Shelf, wal};
+use super::segment::{self, Start};
+use super::superblock::{Superblock, Superblocks};
+use super::tail::{self, Survey};
+use super::{Config, Corrupt, Cut, Error, Head, LogId, Queue, Upkeep, Wal, archive};
+use crate::clock::{Clock, Resumed};
+use crate::disk::{Access, AlignedBuf, BLOCK, SharedDisk};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// An open log, and what opening it showed.
+pub struct Opened {
+    /// The handle for readers, cursors, checkpoints and health.
+    pub log: Arc<Log>,
+    /// Writes frames. For [`super::GroupCommit`].
+    pub wal: Wal,
+    /// Next segments, archive, reuse. For [`super::LogThread`], or to be stepped.
+    pub upkeep: Upkeep,
+    /// Takes records. The actors' `Journal`.
+    pub queue: Arc<Queue>,
+    /// What was cut off, if anything (S3).
+    pub cut: Option<Cut>,
+    /// The newest checkpoint; its cursors are kept already.
+    pub checkpoint: Option<Checkpoint>,
+    /// Checkpoint files that are damaged; an older one or the whole log stands in.
+    pub damaged_checkpoints: Vec<PathBuf>,
+    /// The log was closed cleanly last time.
+    pub was_clean: bool,
+    /// How the wall clock compared with the log.
+    pub clock: Resumed,
+}
+
+/// A log that is read and not written, for `verify`. Nothing on disk was changed.
+pub struct Inspected {
+    /// The handle for readers.
+    pub log: Arc<Log>,
+    /// What the next start will cut off.
+    pub cut: Option<Cut>,
+    /// The newest checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// Checkpoint files that are damaged.
+    pub damaged_checkpoints: Vec<PathBuf>,
+    /// The log was closed cleanly last time.
+    pub was_clean: bool,
+}
+
+impl Wal {
+    /// Opens the log in `dir`, or begins one. Engine time resumes after the last logged time.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process has it, [`Error::Corrupt`] when it is damaged, or what the disk says.
+    pub fn open(disk: &SharedDisk, dir: &Path, config: Config, clock: &dyn Clock) -> Result<Opened, Error> {
+        check(&config)?;
+        for folder in [dir.to_owned(), wal(dir), archive::folder(dir), dir.join("checkpoint")] {
+            disk.create_dir(&folder).map_err(Error::io("create", &folder))?;
+        }
+        disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
+        let found = examine(disk, dir, config.log_id)?;
+        if let Some(dirt) = &found.survey.dirt {
+            tail::clean(disk, &dirt.cut.file, dirt.cut.offset, dirt.end)?;
+        }
+        let was_clean = found.superblocks.now().clean.is_some();
+        let epoch = 1 + found.superblocks.highest_epoch().max(found.survey.head.epoch);
+        let newest = found.shelf.live.last_key_value().map_or(0, |(&number, _)| number);
+        let head = found.survey.head;
+        let log = Arc::new(Log::new(disk.clone(), dir.to_owned(), config, found.superblocks, head, found.shelf));
+        log.update(|superblock| {
+            *superblock = Superblock { epoch, newest, clean: None, ..*superblock };
+        })?;
+        log.vitals.epoch.store(epoch, Relaxed);
+        log.vitals.cuts.store(u64::from(found.survey.dirt.is_some()), Relaxed);
+        log.shelf.lock().publish(&log.vitals);
+        let mut wal = Wal::new(log.clone(), epoch, found.survey.offset, was_clean)?;
+        if newest == 0 && !wal.roll()? {
+            return Err(Error::io("begin a log in", dir)(std::io::ErrorKind::StorageFull.into()));
+        }
+        let queue = Arc::new(Queue::new(head.position, &log.config, log.vitals.clone()));
+        Ok(Opened {
+            wal,
+            upkeep: Upkeep::new(log.clone()),
+            queue,
+            cut: found.survey.dirt.map(|dirt| dirt.cut),
+            checkpoint: found.checkpoints.newest,
+            damaged_checkpoints: found.checkpoints.damaged,
+            was_clean,
+            clock: clock.resume(head.at),
+            log,
+        })
+    }
+}
+
+impl Log {
+    /// Opens the log in `dir` for reading only. It must not be in use.
+    ///
+    /// # Errors
+    /// As [`Wal::open`]; also when there is no log.
+    pub fn inspect(disk: &SharedDisk, dir: &Path) -> Result<Inspected, Error> {
+        let superblock = dir.join("superblock.0");
+        disk.inode(&superblock).map_err(Error::io("open", &superblock))?;
+        let found = examine(disk, dir, None)?;
+        let was_clean = found.superblocks.now().clean.is_some();
+        let head = found.survey.head;
+        let log = Log::new(disk.clone(), dir.to_owned(), Config::default(), found.superblocks, head, found.shelf);
+        Ok(Inspected {
+            log: Arc::new(log),
+            cut: found.survey.dirt.map(|dirt| dirt.cut),
+            checkpoint: found.checkpoints.newest,
+            damaged_checkpoints: found.checkpoints.damaged,
+            was_clean,
+        })
+    }
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    let block = BLOCK as u64;
+    if !config.segment_bytes.is_multiple_of(block) || config.segment_bytes < block + 4 * config.frame_bytes as u64 {
+        return Err(Error::Config("a segment must be whole blocks of 4 KiB and hold four frames"));
+    }
+    if config.frame_bytes < FrameBody::EMPTY_LEN {
+        return Err(Error::Config("a frame must be allowed one block of 4 KiB"));
+    }
+    if config.queue_records == 0 || config.queue_events == 0 {
+        return Err(Error::Config("the queue in front of the log must hold something"));
+    }
+    Ok(())
+}
+
+/// A log as it lies there.
+struct Examined {
+    superblocks: Superblocks,
+    shelf: Shelf,
+    survey: Survey,
+    checkpoints: checkpoint::Loaded,
+}
+
+fn examine(disk: &SharedDisk, dir: &Path, fresh: Option<LogId>) -> Result<Examined, Error> {
+    let folder = wal(dir);
+    let names = disk.list(&folder).map_err(Error::io("list", &folder))?;
+    let numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
+    let used = !numbers.is_empty() || !archive::numbers(disk, dir)?.is_empty();
+    let fresh = fresh.unwrap_or_else(|| LogId(rand::random()));
+    let superblocks = Superblocks::open(disk, dir, fresh, used)?;
+    let facts = superblocks.now();
+    let mut live = starts(disk, &folder, &facts)?;
+    let survey = tail::survey(disk, &folder, &facts, &mut live)?;
+    let checkpoints = checkpoint::load(disk, dir, facts.log)?;
+    if let Some(newest) = checkpoints.newest.as_ref().filter(|newest| newest.seq > survey.head.seq) {
+        let what = format!("a checkpoint covers frame {}, and the log ends before", newest.seq);
+        return Err(Corrupt { file: folder, offset: 0, seq: survey.head.seq + 1, what }.into());
+    }
+    let left_over = names.iter().filter(|name| match segment::number_of(name) {
+        Some(number) => !live.contains_key(&number),
+        None => name.starts_with("spare."),
+    });
+    let shelf = Shelf {
+        scrap: left_over.map(|name| folder.join(name)).collect(),
+        live: live.into_iter().map(|(number, start)| (number, Live { start, archived: false })).collect(),
+        checkpoint: facts.checkpoint,
+        checkpoints: checkpoints.listed.clone(),
+        next_spare: 1 + names.iter().filter_map(|name| name.strip_prefix("spare.")?.parse().ok()).max().unwrap_or(0),
+        ..Shelf::new(checkpoints.newest.as_ref().map(|newest| newest.cursors.clone()).unwrap_or_default())
+    };
+    Ok(Examined { superblocks, shelf, survey, checkpoints })
+}
+
+/// The first blocks of all live segments; each must be there, whole, as long as it says, and follow the one before.
+fn starts(disk: &SharedDisk, folder: &Path, facts: &Superblock) -> Result<BTreeMap<u64, Start>, Error> {
+    let mut live: BTreeMap<u64, Start> = BTreeMap::new();
+    let mut before = Head::default();
+    for number in facts.first_live..=facts.newest {
+        let path = folder.join(segment::file_name(number));
+        let corrupt =
+            |what: &str| Corrupt { file: path.clone(), offset: 0, seq: before.seq + 1, what: what.to_owned() };
+        let start = read_start(disk, &path, facts.log, number)?.map_err(corrupt)?;
+        if start.before.seq < before.seq || start.before.position < before.position {
+            return Err(corrupt("the segment does not follow the one before").into());
+        }
+        before = start.before;
+        live.insert(number, start);
+    }
+    Ok(live)
+}
+
+/// A segment's first block, or what is wrong with the segment.
+pub(super) fn read_start(
+    disk: &SharedDisk,
+    path: &Path,
+    log: LogId,
+    number: u64,
+) -> Result<Result<Start, &'static str>, Error> {
+    let file = match disk.open(path, Access::Direct) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Err("the segment is missing")),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    let len = file.len().map_err(Error::io("look at", path))?;
+    if len < BLOCK as u64 {
+        return Ok(Err("the segment is too short"));
+    }
+    let mut block = AlignedBuf::zeroed(BLOCK);
+    file.read_at(0, &mut block).map_err(Error::io("read", path))?;
+    Ok(match Start::read(&block) {
+        Some(start) if start.log != log || start.number != number => Err("the segment is another one"),
+        Some(start) if start.size != len => Err("the segment is too short"),
+        Some(start) => Ok(start),
+        None => Err("the segment's first block is damaged"),
+    })
+}
+
+/// Where the chain of a log begins that has `facts` and these segments: at or before the checkpoint.
+pub(super) fn first_chain(facts: &Superblock, live: &BTreeMap<u64, Start>) -> Option<(u64, Chain)> {
+    let before_checkpoint = |start: &&Start| start.before.seq <= facts.checkpoint.seq;
+    live.values().rev().find(before_checkpoint).map(|start| (start.number, Chain::at(start)))
+}
