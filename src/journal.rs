@@ -25,7 +25,6 @@ pub mod archive;
 mod blocks;
 mod chain;
 pub mod checkpoint;
-mod coding;
 pub mod frame;
 mod group;
 mod log;

@@ -9,10 +9,10 @@
 //! Little-endian; CRC-32C. The payload is each record's length (u32) and bytes. The frame's hash is BLAKE3 of the first
 //! 140 bytes: the header without its CRC.
 
-use super::coding as codec;
 use super::merkle::Merkle;
 use super::{Hash, LogId, Seq};
 use crate::disk::{AlignedBuf, whole_blocks};
+use stampede_actors::codec;
 use stampede_actors::record::{Position, Record};
 use stampede_actors::time::Timestamp;
 
