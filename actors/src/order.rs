@@ -1,15 +1,18 @@
 //! An order: lines and prices frozen when its holds were granted, and every step of its payment and fulfilment.
 //! A step that leaves the process is logged as open before it leaves (S19) and stays open until a definite answer.
 //!
-//! This file has the words; `state` takes events in, `decide` says what a command changes, `follow` what comes next
-//! by itself, `read` answers questions. `placing` collects the holds before there is an order.
+//! This file has the words. `decide` says what a command changes, `follow` what comes next by itself, `apply` takes
+//! events into the `state`, `read` answers questions. `placing` collects the holds before there is an order.
 
+mod apply;
 pub mod codec;
 pub mod decide;
 mod follow;
 pub mod placing;
 mod read;
+mod refunding;
 mod refusal;
+mod reporting;
 mod state;
 pub mod timeline;
 

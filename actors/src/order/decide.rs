@@ -4,20 +4,19 @@ use crate::cart::MAX_LINES;
 use crate::ids::{LocationId, OpId, Reference};
 use crate::money::Money;
 use crate::order::read::LineTally;
-use crate::order::state::{Allocation, Fulfilment};
+use crate::order::state::Allocation;
 use crate::order::{
-    Answer, AttemptState, Attention, Command, Event, Line, LinePart, LineUnits, Order, Placement, RefundState, Refusal,
-    Step, Terms,
+    AttemptState, Attention, Command, Event, Line, LineUnits, Order, Placement, RefundState, Refusal, Step, Terms,
 };
 use crate::sku::{MAX_UNITS, Units};
-use crate::time::{Moment, Timestamp};
+use crate::time::Moment;
 
 /// Most cancellations, refunds, shipments and returns of one order, each.
 pub const MAX_OPERATIONS: usize = 128;
 /// Most payment attempts, whatever the terms say.
 pub const MAX_ATTEMPTS: u32 = 32;
 
-type Decision = Result<Option<Vec<Event>>, Refusal>;
+pub(super) type Decision = Result<Option<Vec<Event>>, Refusal>;
 
 impl Order {
     /// Says what `command` would change; `None` when it already happened.
@@ -109,76 +108,6 @@ impl Order {
         Ok(Some(vec![Event::CancelRequested { cancel, fingerprint, reason: reason.to_owned(), at: at.now }]))
     }
 
-    fn request_refund(&self, id: OpId, fingerprint: u64, lines: &[LineUnits], restock: bool, at: Moment) -> Decision {
-        if let Some(earlier) = self.refund(id) {
-            return repeated(earlier.fingerprint, fingerprint);
-        }
-        let free = self.captured_minor() - self.requested_minor();
-        let refund = if lines.is_empty() {
-            self.refund_of_the_rest(id, fingerprint, restock, at.now)
-        } else {
-            if !self.paid {
-                return Err(Refusal::NotRefundable);
-            }
-            check_lines(lines, &self.tallies(), LineTally::to_refund, Refusal::NotRefundable)?;
-            self.refund_of(id, fingerprint, lines.to_vec(), restock, at.now)
-        };
-        match &refund {
-            Event::RefundRequested { amount, .. } if amount.minor > 0 && amount.minor <= free => {}
-            _ => return Err(Refusal::NotRefundable),
-        }
-        room(self.refunds.len(), "refunds")?;
-        Ok(Some(vec![refund]))
-    }
-
-    /// A refund of everything that was not refunded yet; no unit is shipped after it.
-    pub(super) fn refund_of_the_rest(&self, refund: OpId, fingerprint: u64, restock: bool, at: Timestamp) -> Event {
-        let mut lines = Vec::new();
-        let mut withheld = Vec::new();
-        for (line, tally) in (0..).zip(self.tallies()).filter(|_| self.paid) {
-            if tally.to_refund() > 0 {
-                lines.push(LineUnits { line, units: tally.to_refund() });
-            }
-            self.withhold(line, tally.to_ship(), &mut withheld);
-        }
-        // Also money with no unit behind it: taken by a capture that we had been told would not happen.
-        let amount = self.money(self.captured_minor() - self.requested_minor());
-        Event::RefundRequested { refund, fingerprint, lines, amount, restock, withheld, at }
-    }
-
-    /// A refund of these units, which are known to be refundable.
-    fn refund_of(&self, refund: OpId, fingerprint: u64, lines: Vec<LineUnits>, restock: bool, at: Timestamp) -> Event {
-        let tallies = self.tallies();
-        let of_order = self.placement().map_or(&[][..], |placement| &placement.lines);
-        let mut minor: i64 = 0;
-        let mut withheld = Vec::new();
-        for &LineUnits { line, units } in &lines {
-            let (of_order, tally) = (&of_order[line as usize], tallies[line as usize]);
-            minor = minor.saturating_add(of_order.unit_price.minor.saturating_mul(i64::from(units)));
-            let back = (tally.returned + tally.withheld).saturating_sub(tally.refunded);
-            self.withhold(line, units.saturating_sub(back).min(tally.to_ship()), &mut withheld);
-        }
-        let amount = self.money(minor);
-        Event::RefundRequested { refund, fingerprint, lines, amount, restock, withheld, at }
-    }
-
-    /// Picks units that are not to be shipped, from the last location first: the first is preferably served from.
-    fn withhold(&self, line: u32, mut units: Units, withheld: &mut Vec<LinePart>) {
-        let of_order = self.placement().and_then(|placement| placement.lines.get(line as usize));
-        for part in of_order.map_or(&[][..], |line| &line.parts).iter().rev() {
-            let here = self.to_ship_from(line, &part.location).min(units);
-            if here > 0 {
-                withheld.push(LinePart { line, location: part.location.clone(), units: here });
-                units -= here;
-            }
-        }
-    }
-
-    fn money(&self, minor: i64) -> Money {
-        let currency = self.total().map_or(iso_currency::Currency::XXX, |total| total.currency);
-        Money { minor, currency }
-    }
-
     #[allow(clippy::too_many_arguments, reason = "the fields of one command, taken apart in one place")]
     fn ship(
         &self,
@@ -195,6 +124,9 @@ impl Order {
         }
         if !self.paid || self.ended.is_some() {
             return Err(Refusal::NotShippable);
+        }
+        if self.wish.is_some() {
+            return Err(Refusal::BeingCalledOff);
         }
         let not_there = if self.refunds.iter().any(|refund| refund.state == RefundState::Waiting) {
             Refusal::BeingCalledOff
@@ -241,75 +173,6 @@ impl Order {
         }]))
     }
 
-    fn report(&self, step: Step, answer: &Answer, at: Moment) -> Option<Vec<Event>> {
-        let answered = || Event::Answered { step, answer: answer.clone(), at: at.now };
-        let attention = |reason| Event::AttentionNeeded { reason, step: Some(step), at: at.now, again_at: None };
-        match answer {
-            Answer::Unknown => None,
-            _ if !self.is_open(step) => self.late(step, answer, at).map(|mut after| {
-                after.insert(0, answered());
-                after
-            }),
-            Answer::Done { .. } => Some(vec![answered()]),
-            Answer::Refused { .. } => Some(match refused(step) {
-                Some(reason) => vec![answered(), attention(reason)],
-                None => vec![answered()],
-            }),
-        }
-    }
-
-    /// An answer for a step that is not open: `None`, unless money would stay reserved or taken without an order, or
-    /// units would leave. What follows its `Answered`.
-    fn late(&self, step: Step, answer: &Answer, at: Moment) -> Option<Vec<Event>> {
-        let contradiction =
-            Event::AttentionNeeded { reason: Attention::Contradiction, step: Some(step), at: at.now, again_at: None };
-        if !matches!(answer, Answer::Done { .. }) {
-            return None;
-        }
-        match step {
-            Step::Authorize { attempt: number } => match self.attempt(number).map(|attempt| attempt.state) {
-                None if number > 0 && number <= MAX_ATTEMPTS => Some(vec![]),
-                Some(AttemptState::Declined) => Some(vec![]),
-                _ => None,
-            },
-            Step::Capture { attempt: number } => {
-                let attempt = self.attempt(number)?;
-                let refund = OpId(u128::from(number));
-                if attempt.state == AttemptState::Captured || self.refund(refund).is_some() {
-                    return None;
-                }
-                let amount = self.placed.as_ref()?.total;
-                let (fingerprint, lines, withheld) = (0, vec![], vec![]);
-                let give_back =
-                    Event::RefundRequested { refund, fingerprint, lines, amount, restock: false, withheld, at: at.now };
-                Some(vec![give_back, contradiction])
-            }
-            Step::Refund { refund } => {
-                let refund = self.refund(refund).filter(|refund| refund.state == RefundState::Refused)?;
-                // Too late if its money was promised a second time meanwhile.
-                let fits = refund.amount.minor <= self.captured_minor() - self.requested_minor();
-                let told = self.attention.contains(&(Attention::Contradiction, Some(step)));
-                if fits { Some(vec![]) } else { (!told).then(|| vec![contradiction]) }
-            }
-            Step::Fulfil if self.fulfilment == Fulfilment::Refused => {
-                if self.all_shipped() {
-                    let told = self.attention.contains(&(Attention::Contradiction, Some(step)));
-                    (!told).then(|| vec![contradiction])
-                } else {
-                    Some(vec![])
-                }
-            }
-            Step::Allocate
-            | Step::Void { .. }
-            | Step::Fulfil
-            | Step::CallOff { .. }
-            | Step::GiveBack
-            | Step::GiveBackUnits { .. }
-            | Step::ShipStock { .. }
-            | Step::ReturnStock { .. } => None,
-        }
-    }
-
     fn tick(&self, at: Moment, terms: &Terms) -> Option<Vec<Event>> {
         let mut events = Vec::new();
         for open in self.open.iter().filter(|open| open.ask_at <= at.overdue) {
@@ -326,7 +189,7 @@ impl Order {
             events.push(Event::Expired { at: at.now });
             events.push(Event::Opened { step: Step::GiveBack, at: at.now, ask_at, due: None });
         }
-        if self.fulfil_due.is_some_and(|due| due <= at.overdue) {
+        if self.fulfil_due().is_some_and(|due| due <= at.overdue) {
             let again_at = Some(at.now.plus(terms.fulfil_within));
             events.push(Event::AttentionNeeded { reason: Attention::Unfulfilled, step: None, at: at.now, again_at });
         }
@@ -346,29 +209,16 @@ impl Order {
     }
 }
 
-/// Does a definite "no" to this step need a person? The others are part of the course.
-fn refused(step: Step) -> Option<Attention> {
-    match step {
-        Step::Authorize { .. } | Step::Allocate | Step::Capture { .. } | Step::CallOff { .. } => None,
-        Step::Void { .. } => Some(Attention::VoidRefused),
-        Step::Refund { .. } => Some(Attention::RefundRefused),
-        Step::Fulfil => Some(Attention::FulfilmentRefused),
-        Step::GiveBack | Step::GiveBackUnits { .. } | Step::ShipStock { .. } | Step::ReturnStock { .. } => {
-            Some(Attention::StockRefused)
-        }
-    }
-}
-
-fn repeated(earlier: u64, now: u64) -> Decision {
+pub(super) fn repeated(earlier: u64, now: u64) -> Decision {
     if earlier == now { Ok(None) } else { Err(Refusal::Reused) }
 }
 
-fn room(used: usize, what: &'static str) -> Result<(), Refusal> {
+pub(super) fn room(used: usize, what: &'static str) -> Result<(), Refusal> {
     if used < MAX_OPERATIONS { Ok(()) } else { Err(Refusal::TableFull { what }) }
 }
 
 /// At least one line, each once, each known, with 1 to `most` units.
-fn check_lines(
+pub(super) fn check_lines(
     lines: &[LineUnits],
     tallies: &[LineTally],
     most: impl Fn(LineTally) -> Units,

@@ -14,7 +14,7 @@ impl Order {
     pub fn deadline(&self) -> Option<Timestamp> {
         let ask_at = self.open.iter().map(|open| open.ask_at).min();
         let expiry = self.waits_for_payment().then(|| self.hold_expires_at());
-        [ask_at, expiry, self.fulfil_due].into_iter().flatten().min()
+        [ask_at, expiry, self.fulfil_due()].into_iter().flatten().min()
     }
 
     pub(super) fn hold_expires_at(&self) -> Timestamp {
@@ -125,14 +125,19 @@ impl Order {
     }
 
     fn follow_paid(&self, at: Timestamp, terms: &Terms) -> Vec<Event> {
+        let waiting = self.refunds.iter().any(|refund| refund.state == RefundState::Waiting);
         let nothing_leaves = self.shipments.is_empty() && self.all_shipped();
         if nothing_leaves {
-            let busy = !self.open.is_empty() || self.refunds.iter().any(|r| r.state == RefundState::Waiting);
+            let busy = waiting || !self.open.is_empty();
             let reason = self.wish.as_ref().map_or("refunded", |wish| wish.reason.as_str());
             return if busy { Vec::new() } else { vec![Event::Cancelled { reason: reason.to_owned(), at }] };
         }
         if let Some(wish) = &self.wish {
-            // Cancelling is giving everything back that is left: the rest follows from the refund.
+            // Cancelling is giving everything back that is left: the rest follows from the refund. It waits for
+            // earlier refunds, because their units are left if the warehouse says that it is too late for them.
+            if waiting {
+                return Vec::new();
+            }
             let fingerprint = self.cancels.iter().find(|(id, _)| *id == wish.cancel).map_or(0, |(_, print)| *print);
             return vec![self.refund_of_the_rest(wish.cancel, fingerprint, true, at)];
         }

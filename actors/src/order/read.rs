@@ -223,7 +223,8 @@ impl Order {
     /// Why a person must look: the oldest reason that still holds; `None` when all is well.
     #[must_use]
     pub fn attention(&self) -> Option<Attention> {
-        self.attention.first().map(|(reason, _)| *reason)
+        let holds = |reason: &Attention| *reason != Attention::Unfulfilled || self.fulfil_due().is_some();
+        self.attention.iter().map(|(reason, _)| *reason).find(holds)
     }
 
     /// Money taken.
@@ -275,7 +276,12 @@ impl Order {
         ordered.saturating_sub(shipped).saturating_sub(withheld)
     }
 
-    /// Paid, and no unit is left to ship.
+    /// When a person is told that units are still to be shipped; `None` when none are.
+    pub(super) fn fulfil_due(&self) -> Option<Timestamp> {
+        self.fulfil_due.filter(|_| self.ended.is_none() && !self.all_shipped())
+    }
+
+    /// No unit is left to ship.
     pub(super) fn all_shipped(&self) -> bool {
         self.tallies().iter().all(|tally| tally.to_ship() == 0)
     }

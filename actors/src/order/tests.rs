@@ -5,6 +5,7 @@ mod cancelling;
 mod golden;
 mod paying;
 mod placing;
+mod random;
 mod shipping;
 mod waiting;
 

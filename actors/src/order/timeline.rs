@@ -1,8 +1,10 @@
 //! What happened to an order, in words, for people: bounded, the middle is left out when it grows too long.
 
-use crate::order::Step;
+use crate::order::apply::refused_code;
+use crate::order::{Answer, Event, Order, Step};
 use crate::time::Timestamp;
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
+use std::sync::Arc;
 
 /// Most entries kept.
 pub const MAX_ENTRIES: usize = 256;
@@ -132,8 +134,42 @@ pub fn subject(step: Step) -> CompactString {
     }
 }
 
+impl Order {
+    /// Adds to the timeline.
+    pub(super) fn note(&mut self, event: &Event) {
+        let none = CompactString::default;
+        let (at, word, detail) = match event {
+            Event::Placed { at, .. } => (*at, "placed", none()),
+            Event::PaymentRetried { attempt, at, .. } => (*at, "payment_retried", attempt.to_compact_string()),
+            Event::Opened { step, at, .. } => (*at, step_word(*step, Verb::Opened), subject(*step)),
+            Event::Asked { step, at, .. } => (*at, step_word(*step, Verb::AskedAgain), subject(*step)),
+            Event::Answered { step, answer, at } => match answer {
+                Answer::Done { .. } => (*at, step_word(*step, Verb::Done), subject(*step)),
+                Answer::Refused { .. } => (*at, step_word(*step, Verb::Refused), refused_code(answer)),
+                Answer::Unknown => return,
+            },
+            Event::CancelRequested { reason, at, .. } => (*at, "cancel_requested", reason.into()),
+            Event::Cancelled { reason, at } => (*at, "cancelled", reason.into()),
+            Event::Expired { at } => (*at, "expired", none()),
+            Event::RefundRequested { refund, at, .. } => (*at, "refund_requested", refund.to_compact_string()),
+            Event::Shipped { shipment, at, .. } => (*at, "shipped", shipment.to_compact_string()),
+            Event::Returned { return_id, at, .. } => (*at, "returned", return_id.to_compact_string()),
+            Event::AttentionNeeded { reason, at, .. } => (*at, "attention_needed", reason.word().into()),
+        };
+        let entries = Arc::make_mut(&mut self.timeline);
+        push(entries, at, word, detail);
+        let refused_call_off = match event {
+            Event::Answered { step: Step::CallOff { refund }, answer: Answer::Refused { .. }, .. } => Some(refund),
+            _ => None,
+        };
+        if self.wish.as_ref().is_some_and(|wish| Some(&wish.cancel) == refused_call_off) {
+            push(entries, at, "cancel_lapsed", none());
+        }
+    }
+}
+
 /// Adds an entry; one like the last only counts up; beyond [`MAX_ENTRIES`] the middle is left out.
-pub(super) fn push(entries: &mut Vec<Happening>, at: Timestamp, word: &'static str, detail: CompactString) {
+fn push(entries: &mut Vec<Happening>, at: Timestamp, word: &'static str, detail: CompactString) {
     if let Some(last) = entries.last_mut().filter(|last| last.word == word && last.detail == detail) {
         last.at = at;
         last.times = last.times.saturating_add(1);

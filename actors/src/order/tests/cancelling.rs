@@ -102,10 +102,10 @@ fn what_the_warehouse_called_off_goes_back() {
         .and(cancel())
         .then(report(CALL_OFF, done()), &["call_off done", "open refund", "open give_back_units"])
         .nothing(report(CALL_OFF, no()))
-        .refuses(ship(1, "berlin", &[(MUG, 1)]), Refusal::NotShippable)
         .and(report(GIVE_UNITS, done()))
         .then(report(MONEY, done()), &["refund done", "cancelled changed_mind"])
         .is(State::Cancelled)
+        .refuses(ship(1, "berlin", &[(MUG, 1)]), Refusal::NotShippable)
         .needs(None)
         .wakes(None);
 }
@@ -125,8 +125,12 @@ fn s19_calling_off_waits_until_the_warehouse_has_the_order() {
 fn what_was_refunded_before_is_not_refunded_again() {
     let case = Case::accepted()
         .and(refund(2_000, &[(PEN, 3)]))
-        .and(report(Step::CallOff { refund: REFUND }, done()))
-        .then(cancel(), &["wish", "refund 2000 withheld 2", "open call_off"])
+        .then(cancel(), &["wish"])
+        .refuses(ship(1, "berlin", &[(MUG, 1)]), Refusal::BeingCalledOff)
+        .then(
+            report(Step::CallOff { refund: REFUND }, done()),
+            &["call_off done", "open refund", "open give_back_units", "refund 2000 withheld 2", "open call_off"],
+        )
         .and(report(CALL_OFF, done()))
         .and(report(MONEY, done()))
         .and(report(GIVE_UNITS, done()))
@@ -137,6 +141,14 @@ fn what_was_refunded_before_is_not_refunded_again() {
             &["give_back_units done", "cancelled changed_mind"],
         );
     assert_eq!(case.order.refunded(), Some(eur(2300)));
+}
+
+#[test]
+fn units_of_a_lapsed_refund_are_cancelled_with_the_rest() {
+    Case::accepted().and(refund(2_000, &[(PEN, 3)])).and(cancel()).then(
+        report(Step::CallOff { refund: REFUND }, no()),
+        &["call_off refused", "refund 2300 withheld 5", "open call_off"],
+    );
 }
 
 #[test]
