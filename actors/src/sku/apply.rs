@@ -8,7 +8,7 @@ use crate::ids::{BuyerRef, HoldId, LocationId};
 use crate::time::Timestamp;
 
 /// Tentative holds that are looked through for a contended refusal.
-const TENTATIVE_KEPT: usize = 256;
+const TENTATIVE_KEPT: usize = 64;
 
 impl Sku {
     /// Takes in what happened.
