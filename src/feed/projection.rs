@@ -265,3 +265,6 @@ impl Projection {
         });
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

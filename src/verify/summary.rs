@@ -22,6 +22,8 @@ pub struct Totals {
     pub returned: i64,
     /// Units that came back and can be sold again.
     pub restocked: i64,
+    /// Units refunded before they were shipped, and not sold again.
+    pub written_off: i64,
     /// Units in the buildings, held, allocated: now.
     pub stock: Stock,
     /// Units claimed beyond those there are, summed over SKUs and locations.
@@ -102,7 +104,7 @@ impl Totals {
     /// Units that ought to be on hand.
     #[must_use]
     pub fn expected_on_hand(&self) -> i64 {
-        self.received + self.adjusted - self.shipped + self.restocked
+        self.received + self.adjusted - self.shipped + self.restocked - self.written_off
     }
 
     /// What people read, with the rules over the sums evaluated once more.
@@ -126,6 +128,7 @@ impl Totals {
             sold: totals.stock.allocated + totals.shipped,
             shipped: totals.shipped,
             returned: totals.returned,
+            written_off: totals.written_off,
             oversold: totals.oversold,
             orders: totals.orders.into_iter().filter(|&(_, count)| count != 0).collect(),
             captured_orders: totals.captured_orders,
@@ -157,6 +160,8 @@ pub struct AuditSummary {
     pub shipped: i64,
     /// Units that came back.
     pub returned: i64,
+    /// Units refunded before they were shipped, and not sold again.
+    pub written_off: i64,
     /// Units claimed beyond those there are. Must be zero.
     pub oversold: i64,
     /// Orders by state.

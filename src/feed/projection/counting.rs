@@ -77,6 +77,7 @@ impl Share {
         totals.shipped += sign * self.moved.shipped as i64;
         totals.returned += sign * self.moved.returned as i64;
         totals.restocked += sign * self.moved.restocked as i64;
+        totals.written_off += sign * self.moved.written_off as i64;
         self.state.into_iter().for_each(|state| totals.order(state, sign));
         if let Some(total) = self.total {
             let flow = totals.flow(total.currency.code());

@@ -64,6 +64,7 @@ pub(super) fn orders(
     limit: usize,
 ) -> Result<Result<Page<ListedOrder>, BadCursor>, Error> {
     let everything = Filter::default();
+    let attention = matches!(listing, Listing::Attention);
     let (table, prefix, filter) = match listing {
         Listing::Attention => (Table::Attention, Vec::new(), &everything),
         Listing::Filtered(filter) => match (&filter.buyer, filter.state) {
@@ -88,7 +89,10 @@ pub(super) fn orders(
         }
         for place in keys.iter().filter_map(|key| Place::read(key)) {
             looked_at += 1;
-            page.rows.extend(listed(shared, place.order, filter)?);
+            page.rows.extend(listed(shared, place.order, |order| {
+                filter.state.is_none_or(|state| order.state() == Some(state))
+                    && (!attention || order.attention().is_some())
+            })?);
             page.next = Some(write_cursor(&place.bytes()));
             if page.rows.len() == limit {
                 break;
@@ -99,10 +103,9 @@ pub(super) fn orders(
 }
 
 /// The order, if it is still what the list says: a row may be older than what was taken in since.
-fn listed(shared: &Shared, id: OrderId, filter: &Filter) -> Result<Option<ListedOrder>, Error> {
+fn listed(shared: &Shared, id: OrderId, fits: impl Fn(&Order) -> bool) -> Result<Option<ListedOrder>, Error> {
     let Some((EntityState::Order(order), version)) = shared.current(&EntityId::Order(id))? else { return Ok(None) };
-    let fits = filter.state.is_none_or(|state| order.state() == Some(state));
-    Ok(fits.then_some(ListedOrder { id, version, order }))
+    Ok(fits(&order).then_some(ListedOrder { id, version, order }))
 }
 
 pub(super) fn moved(

@@ -54,7 +54,7 @@ struct DeltaMessage {
 }
 
 /// Numbers of the reasons on disk: never change or reuse one.
-const REASONS: [MovementReason; 13] = [
+const REASONS: [MovementReason; 14] = [
     MovementReason::Received,
     MovementReason::Adjusted(Reason::Count),
     MovementReason::Adjusted(Reason::Damage),
@@ -68,6 +68,7 @@ const REASONS: [MovementReason; 13] = [
     MovementReason::Shipped,
     MovementReason::AllocationCancelled,
     MovementReason::Returned,
+    MovementReason::WrittenOff,
 ];
 
 /// Writes movements, oldest first.

@@ -89,9 +89,12 @@ impl Shelf {
             Event::Allocated { hold, order, .. } => self.allocated(*hold, *order),
             Event::Shipped { hold, parts, .. } => {
                 totals.shipped += units(parts);
-                self.taken_out(*hold, parts, true)
+                self.taken_out(*hold, parts, Gone::Shipped)
             }
-            Event::AllocationReduced { hold, parts, .. } => self.taken_out(*hold, parts, false),
+            Event::AllocationReduced { hold, parts, restock, .. } => {
+                totals.written_off += if *restock { 0 } else { units(parts) };
+                self.taken_out(*hold, parts, if *restock { Gone::Nowhere } else { Gone::WrittenOff })
+            }
             Event::AllocationCancelled { hold, .. } => self.released(*hold, Phase::Firm, Phase::Done),
             Event::Returned { hold, buyer, location, units, restock, .. } => {
                 totals.returned += i64::from(*units);
@@ -158,14 +161,14 @@ impl Shelf {
         broken.or_else(|| (!own).then(|| (Invariant::HoldLifecycle, format!("{hold} belongs to another order"))))
     }
 
-    /// Takes units out of an allocation: they left, or went back to available.
-    fn taken_out(&mut self, hold: HoldId, parts: &[Part], left: bool) -> Broken {
-        let broken = self.expect(hold, Phase::Firm, if left { "shipped" } else { "reduced" });
+    /// Takes units out of an allocation.
+    fn taken_out(&mut self, hold: HoldId, parts: &[Part], gone: Gone) -> Broken {
+        let broken = self.expect(hold, Phase::Firm, if gone == Gone::Shipped { "shipped" } else { "reduced" });
         let claim = self.claims.get_mut(&hold)?;
         let mut beyond = false;
         for part in parts {
             let stock = self.locations.entry(part.location.clone()).or_default();
-            stock.on_hand -= if left { i64::from(part.units) } else { 0 };
+            stock.on_hand -= if gone == Gone::Nowhere { 0 } else { i64::from(part.units) };
             stock.allocated -= i64::from(part.units);
             match claim.left.iter_mut().find(|left| left.location == part.location) {
                 Some(left) if left.units >= part.units => left.units -= part.units,
@@ -176,7 +179,7 @@ impl Shelf {
             claim.phase = Phase::Done;
         }
         // What was shipped while there was a limit counts against it until it comes back.
-        if !left || self.limit.is_none() {
+        if gone != Gone::Shipped || self.limit.is_none() {
             uncount(&mut self.buyers, &claim.buyer, units(parts));
         }
         broken.or_else(|| beyond.then(|| (Invariant::ShippedWithinOrder, format!("{hold} has fewer units than these"))))
@@ -205,6 +208,17 @@ impl Shelf {
         let is = self.claims.get(&hold).map(|claim| claim.phase);
         (is != Some(phase)).then(|| (Invariant::HoldLifecycle, format!("{hold} is {what}, but it is {is:?}")))
     }
+}
+
+/// Where units went that were taken out of an allocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    /// To the buyer.
+    Shipped,
+    /// They can be sold again.
+    Nowhere,
+    /// They are of no use any more.
+    WrittenOff,
 }
 
 type Broken = Option<(Invariant, String)>;

@@ -1,0 +1,193 @@
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod lists;
+mod recovery;
+pub mod shop;
+mod timers;
+
+use super::*;
+use crate::store::MemoryStore;
+use shop::{LOG, Shop, buyer, sku};
+use stampede_actors::ids::{CartId, OrderId};
+use stampede_actors::sku::{Command, RememberedKey};
+use stampede_actors::time::Span;
+use stampede_actors::{cart, order};
+
+fn projection(store: &Arc<MemoryStore>) -> Projection {
+    Projection::new(Arc::clone(store) as Arc<dyn Store>, LOG, Limits { entities: 64, changed: 1_000 }).unwrap()
+}
+
+/// A shop with a history of every kind, a frame every few commands.
+fn busy_shop(orders: u128) -> Shop {
+    let mut shop = Shop::new();
+    shop.stocked("mug", 500, None);
+    shop.stocked("pen", 40, Some(3));
+    shop.frame();
+    for number in 1..=orders {
+        let (code, units) = if number % 3 == 0 { ("pen", 1) } else { ("mug", 2) };
+        let order = OrderId(number);
+        shop.pass(Span::seconds(1));
+        if !shop.buy(number, &format!("buyer-{}", number % 5), code, units) {
+            continue;
+        }
+        match number % 7 {
+            0 => shop.frame(),
+            1 => {
+                let reason = "changed my mind".to_owned();
+                let cancel = OpId(number);
+                shop.order(order, order::Command::Cancel { cancel, fingerprint: 1, reason });
+                shop.work(order);
+            }
+            2 => shop.work(order),
+            3 => {
+                shop.work(order);
+                shop.ship(order, number * 10, units);
+                shop.work(order);
+            }
+            4 => {
+                shop.work(order);
+                let refund = OpId(number * 10);
+                shop.order(order, order::Command::Refund { refund, fingerprint: 1, lines: vec![], restock: true });
+                shop.frame();
+                shop.work(order);
+            }
+            _ => {
+                let open = cart::Command::Open { buyer: buyer("someone"), ttl: Span::hours(1) };
+                shop.cart(CartId(number), open);
+            }
+        }
+    }
+    shop.frame();
+    shop
+}
+
+use stampede_actors::ids::OpId;
+
+fn assert_shows(reader: &Reader, shop: &Shop) {
+    for (entity, state, version) in shop.entities() {
+        assert_eq!(reader.current(&entity).unwrap(), Some((state, version)), "{entity}");
+    }
+}
+
+#[test]
+fn an_entity_is_its_snapshot_and_what_came_after() {
+    let (shop, store) = (busy_shop(60), Arc::new(MemoryStore::default()));
+    let mut projection = projection(&store);
+    let reader = projection.reader();
+    for (number, frame) in shop.frames.iter().enumerate() {
+        projection.ingest(frame).unwrap();
+        if number % 4 == 0 {
+            projection.flush().unwrap();
+        }
+    }
+    assert_eq!(reader.readable(), shop.head().position);
+    assert_shows(&reader, &shop);
+    projection.flush().unwrap();
+    assert_eq!(reader.written(), Mark::from(shop.head()));
+    assert_shows(&reader, &shop);
+    let mut again = self::projection(&store);
+    assert_eq!(again.taken_in(), Mark::from(shop.head()));
+    assert_shows(&again.reader(), &shop);
+    assert!(again.reader().absent(&EntityId::Order(OrderId(9_999))));
+    assert!(!again.reader().absent(&EntityId::Order(OrderId(1))));
+    again.flush().unwrap();
+}
+
+#[test]
+fn the_sums_are_those_of_the_second_set_of_books() {
+    let (shop, store) = (busy_shop(80), Arc::new(MemoryStore::default()));
+    let mut projection = projection(&store);
+    let mut ledger = crate::verify::Ledger::default();
+    for (number, frame) in shop.frames.iter().enumerate() {
+        projection.ingest(frame).unwrap();
+        for record in &frame.records {
+            assert_eq!(ledger.record(record), []);
+        }
+        // Sums survive a restart in the middle.
+        if number % 5 == 0 {
+            projection.flush().unwrap();
+            projection = self::projection(&store);
+        }
+    }
+    projection.flush().unwrap();
+    let audit = projection.reader().audit();
+    assert_eq!(ledger.close(), []);
+    let books = ledger.totals().summary();
+    let comparable = |summary: &crate::verify::AuditSummary| crate::verify::AuditSummary {
+        orders: std::collections::BTreeMap::new(),
+        evaluated: 0,
+        ..summary.clone()
+    };
+    assert_eq!(comparable(&audit), comparable(&books));
+    assert_eq!(audit.allocated_supply, 540);
+    assert_eq!((audit.oversold, audit.violated), (0, 0));
+    assert!(audit.charges > 20 && audit.charges == audit.captured_orders, "{audit:?}");
+    assert_eq!(audit.orders.values().sum::<i64>(), shop.orders.len() as i64);
+    let json = serde_json::to_value(&audit).unwrap();
+    assert_eq!(json["money"]["EUR"]["captured"], audit.money["EUR"].captured);
+}
+
+#[test]
+fn s04_a_gap_in_the_versions_stops_the_projection() {
+    let (shop, store) = (busy_shop(9), Arc::new(MemoryStore::default()));
+    let mut frame = (*shop.frames[1]).clone();
+    frame.records[0].entries[0].version += 1;
+    let mut projection = projection(&store);
+    projection.ingest(&shop.frames[0]).unwrap();
+    let error = projection.ingest(&frame).unwrap_err();
+    assert!(matches!(&error, Error::Gap { .. }), "{error}");
+    assert_eq!(error.to_string(), "sku mug is at version 3, but its next event in the log is version 5");
+}
+
+#[test]
+fn a_frame_that_does_not_follow_is_not_taken_in() {
+    let (shop, store) = (busy_shop(20), Arc::new(MemoryStore::default()));
+    let mut projection = projection(&store);
+    projection.ingest(&shop.frames[0]).unwrap();
+    assert!(matches!(projection.ingest(&shop.frames[2]), Err(Error::FrameGap { .. })));
+}
+
+#[test]
+fn an_event_that_breaks_an_aggregate_stops_the_projection_with_its_name() {
+    let (mut shop, store) = (Shop::new(), Arc::new(MemoryStore::default()));
+    shop.stocked("mug", 1, None);
+    let at = shop.now;
+    let parts = vec![stampede_actors::sku::Part { location: shop::depot(), units: 2 }];
+    let held = stampede_actors::sku::Event::Held {
+        hold: OrderId(1).hold(0),
+        buyer: buyer("b"),
+        order: None,
+        parts,
+        at,
+        expires_at: at.plus(Span::minutes(1)),
+        tentative: false,
+    };
+    shop.forge(vec![(EntityId::Sku(sku("mug")), stampede_actors::record::Event::Sku(held))]);
+    shop.frame();
+    let error = projection(&store).ingest(&shop.frames[0]).unwrap_err();
+    assert!(error.to_string().starts_with("sku mug does not take in its event 3: oversold"), "{error}");
+}
+
+#[test]
+fn s17_what_a_sku_forgot_the_store_remembers_for_a_day() {
+    let (mut shop, store) = (Shop::new(), Arc::new(MemoryStore::default()));
+    shop.stocked("mug", 10, None);
+    shop.frame();
+    let key = RememberedKey::Receipt(OpId(shop.now.0 as u128 + 1));
+    let mut projection = projection(&store);
+    let reader = projection.reader();
+    projection.ingest(&shop.frames[0]).unwrap();
+    let unwritten = reader.remembered(&sku("mug"), key).unwrap();
+    assert!(unwritten.is_some());
+    projection.flush().unwrap();
+    assert_eq!(reader.remembered(&sku("mug"), key).unwrap(), unwritten);
+    for (hours, remembered) in [(24, true), (24, false)] {
+        shop.pass(Span::hours(hours));
+        assert!(shop.sku("mug", if remembered { Command::Pause } else { Command::Resume }));
+        shop.frame();
+        projection.ingest(shop.frames.last().unwrap()).unwrap();
+        projection.sweep(100).unwrap();
+        assert_eq!(reader.remembered(&sku("mug"), key).unwrap().is_some(), remembered);
+    }
+    assert_eq!(projection.sweep(100).unwrap().forgotten, 0);
+}

@@ -1,0 +1,212 @@
+//! The store is checked against the log, and made afresh when it does not fit (S4).
+
+use super::*;
+use crate::feed::projection::recovery::{Recovered, Rows, Start, recover};
+use crate::store::{DiskStore, Range, Read};
+use proptest::prelude::*;
+use std::cell::RefCell;
+
+struct Disk {
+    store: RefCell<Arc<MemoryStore>>,
+}
+
+impl Disk {
+    fn new() -> Disk {
+        Disk { store: RefCell::default() }
+    }
+
+    fn open(&self, afresh: bool) -> Arc<dyn Store> {
+        if afresh {
+            self.store.take();
+        }
+        Arc::clone(&self.store.borrow()) as Arc<dyn Store>
+    }
+}
+
+fn start_from(
+    disk: &Disk,
+    log: &shop::Log,
+    checkpoint: Option<Mark>,
+    full: &dyn Fn() -> Result<Option<Rows>, Error>,
+) -> Result<(Projection, Recovered), Error> {
+    let last = log.0.last().unwrap();
+    let head = Head { seq: last.seq, hash: last.hash, position: last.last(), at: last.at, epoch: 1 };
+    let start = Start { log: LOG, head, frames: log, checkpoint, full, limits: Limits { entities: 32, changed: 50 } };
+    recover(&start, &|afresh| Ok(disk.open(afresh)))
+}
+
+fn start(disk: &Disk, shop: &Shop, checkpoint: Option<Mark>) -> (Projection, Recovered) {
+    start_from(disk, &shop.log(0), checkpoint, &|| Ok(None)).unwrap()
+}
+
+fn rows(store: &dyn Read) -> Vec<(Table, Vec<crate::store::Row>)> {
+    let all = Range { from: &[], to: None, reverse: false, limit: usize::MAX };
+    let shown = Table::ALL.into_iter().filter(|table| !matches!(table, Table::Meta | Table::Movements));
+    shown.map(|table| (table, store.range(table, all).unwrap())).collect()
+}
+
+/// The store after the whole log, never restarted.
+fn undisturbed(shop: &Shop) -> Disk {
+    let disk = Disk::new();
+    start(&disk, shop, None);
+    disk
+}
+
+fn moved(reader: &Reader) -> Vec<(Version, Movement)> {
+    ["mug", "pen"].iter().flat_map(|code| reader.movements(&sku(code), None, 10_000).unwrap().unwrap().rows).collect()
+}
+
+fn assert_whole(projection: &Projection, disk: &Disk, shop: &Shop) {
+    let expected = undisturbed(shop);
+    assert_eq!(rows(&**disk.store.borrow()), rows(&**expected.store.borrow()));
+    assert_shows(&projection.reader(), shop);
+    let other = super::projection(&expected.store.borrow());
+    assert_eq!(moved(&projection.reader()), moved(&other.reader()));
+    let (audit, other) = (projection.reader().audit(), other.reader().audit());
+    assert_eq!(crate::verify::AuditSummary { evaluated: other.evaluated, ..audit }, other);
+}
+
+/// Takes in the first `frames`, with a checkpoint after `synced` of them.
+fn run(disk: &Disk, shop: &Shop, synced: usize, frames: usize) -> Option<Mark> {
+    let mut projection = super::projection(&disk.store.borrow());
+    let mut mark = None;
+    for (number, frame) in shop.frames[..frames].iter().enumerate() {
+        if number == synced && number > 0 {
+            mark = Some(projection.checkpoint().unwrap());
+        }
+        projection.ingest(frame).unwrap();
+        if number % 3 == 2 {
+            projection.flush().unwrap();
+        }
+    }
+    mark
+}
+
+#[test]
+fn a_store_that_fits_goes_on_from_its_last_checkpoint() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    let mark = run(&disk, &shop, 4, shop.frames.len() - 3);
+    let (projection, recovered) = start(&disk, &shop, mark);
+    assert_eq!(recovered.rebuilt, None);
+    assert_eq!(recovered.frames, shop.frames.len() as u64 - 4);
+    assert_whole(&projection, &disk, &shop);
+}
+
+#[test]
+fn s04_a_deleted_store_is_rebuilt_from_the_log() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    let mark = run(&disk, &shop, 4, shop.frames.len());
+    disk.store.take();
+    let (projection, recovered) = start(&disk, &shop, mark);
+    assert_eq!(recovered.rebuilt.as_deref(), Some("the store lost everything"));
+    assert_whole(&projection, &disk, &shop);
+}
+
+#[test]
+fn s04_a_store_beyond_the_head_of_the_log_is_rebuilt() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    run(&disk, &shop, 4, shop.frames.len());
+    let mut shorter = Shop::new();
+    shorter.stocked("cup", 5, None);
+    shorter.frame();
+    let (projection, recovered) = start(&disk, &shorter, None);
+    assert!(recovered.rebuilt.unwrap().contains("the log ends with 1"));
+    assert_whole(&projection, &disk, &shorter);
+}
+
+#[test]
+fn s04_a_store_of_another_log_is_rebuilt() {
+    let (shop, disk) = (busy_shop(30), Disk::new());
+    let mut other = Projection::new(disk.open(false), LogId([9; 16]), Limits::default()).unwrap();
+    other.ingest(&shop.frames[0]).unwrap();
+    other.flush().unwrap();
+    let (projection, recovered) = start(&disk, &shop, None);
+    assert!(recovered.rebuilt.unwrap().contains("another one"));
+    assert_whole(&projection, &disk, &shop);
+}
+
+#[test]
+fn s04_a_store_of_the_same_length_with_another_history_is_rebuilt() {
+    let (shop, disk) = (busy_shop(30), Disk::new());
+    run(&disk, &shop, 0, 3);
+    let mut log = shop.log(0);
+    for frame in &mut log.0[..3] {
+        Arc::make_mut(frame).hash[31] = 1;
+    }
+    let (_, recovered) = start_from(&disk, &log, None, &|| Ok(None)).unwrap();
+    assert!(recovered.rebuilt.unwrap().contains("is another one there"));
+}
+
+#[test]
+fn s04_a_damaged_snapshot_means_a_rebuild() {
+    let (shop, disk) = (busy_shop(30), Disk::new());
+    let mark = run(&disk, &shop, 2, shop.frames.len() - 1);
+    let key = EntityId::Sku(sku("mug")).key();
+    let mut row = disk.store.borrow().get(Table::Snapshot, &key).unwrap().unwrap();
+    row[40] ^= 1;
+    let mut batch = Batch::default();
+    batch.put(Table::Snapshot, &key, row);
+    disk.store.borrow().write(batch).unwrap();
+    let (projection, recovered) = start(&disk, &shop, mark);
+    assert!(recovered.rebuilt.unwrap().contains("its checksum is wrong"));
+    assert_whole(&projection, &disk, &shop);
+}
+
+#[test]
+fn s04_deleted_history_is_made_up_for_by_a_full_checkpoint() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    let mut projection = super::projection(&disk.store.borrow());
+    shop.frames[..8].iter().for_each(|frame| projection.ingest(frame).unwrap());
+    let full = projection.full_checkpoint().unwrap();
+    let mark = full.mark;
+    // The store goes on; the checkpoint does not see it.
+    shop.frames[8..].iter().for_each(|frame| projection.ingest(frame).unwrap());
+    projection.flush().unwrap();
+    let kept: Vec<_> = full.map(Result::unwrap).collect();
+    let rows = || Ok(Some(Box::new(kept.clone().into_iter().map(Ok)) as Rows));
+    disk.store.take();
+    let (projection, recovered) = start_from(&disk, &shop.log(8), Some(mark), &rows).unwrap();
+    assert!(recovered.rebuilt.is_some());
+    assert_whole(&projection, &disk, &shop);
+
+    disk.store.take();
+    let nothing = start_from(&disk, &shop.log(8), Some(mark), &|| Ok(None)).map(|_| ()).unwrap_err();
+    assert!(matches!(nothing, Error::Journal(crate::journal::Error::Gone { .. })), "{nothing}");
+}
+
+#[test]
+fn the_store_on_disk_starts_where_it_was() {
+    let (shop, directory) = (busy_shop(40), tempfile::tempdir().unwrap());
+    let open = |afresh| -> Result<Arc<dyn Store>, crate::store::Error> {
+        let open = if afresh { DiskStore::recreate } else { DiskStore::open };
+        Ok(Arc::new(open(directory.path(), crate::store::Limits::default())?))
+    };
+    let log = shop.log(0);
+    let (limits, head) = (Limits::default(), shop.head());
+    let from = |checkpoint| Start { log: LOG, head, frames: &log, checkpoint, full: &|| Ok(None), limits };
+    let (mut first, recovered) = recover(&from(None), &open).unwrap();
+    assert_eq!(recovered.rebuilt, None);
+    let mark = first.checkpoint().unwrap();
+    drop(first);
+    let (second, recovered) = recover(&from(Some(mark)), &open).unwrap();
+    assert_eq!((recovered.rebuilt, recovered.frames), (None, 0));
+    assert_shows(&second.reader(), &shop);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever the disk kept of the writes since the last sync, the store ends as if nothing had happened.
+    #[test]
+    fn s04_any_unsynced_writes_may_be_lost(synced in 0..8usize, more in 0..8usize, lost in any::<u64>(), all in any::<bool>()) {
+        let (shop, disk) = (busy_shop(60), Disk::new());
+        let mark = run(&disk, &shop, synced, (synced + more + 1).min(shop.frames.len()));
+        let mut bits = lost;
+        disk.store.borrow().crash(|| {
+            bits = bits.rotate_left(1);
+            all || bits & 1 == 1
+        });
+        let (projection, _) = start(&disk, &shop, mark);
+        assert_whole(&projection, &disk, &shop);
+    }
+}
