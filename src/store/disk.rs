@@ -9,18 +9,18 @@ use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use std::path::Path;
 
-/// What the store may take. It keeps at most about `cache + 5 × memtable` bytes in memory.
+/// What the store may take. It keeps at most about `cache_bytes + 5 × memtable_bytes` in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Blocks kept in memory, in bytes.
-    pub cache: u64,
+    pub cache_bytes: u64,
     /// Writes kept in memory before they become a table file, in bytes.
-    pub memtable: u64,
+    pub memtable_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { cache: 64 << 20, memtable: 16 << 20 }
+        Limits { cache_bytes: 64 << 20, memtable_bytes: 16 << 20 }
     }
 }
 
@@ -37,15 +37,15 @@ impl DiskStore {
     /// [`Error`] when the files cannot be opened: delete the directory, and the store is rebuilt.
     pub fn open(directory: &Path, limits: Limits) -> Result<DiskStore, Error> {
         let database = Database::builder(directory)
-            .cache_size(limits.cache)
-            .max_journaling_size((limits.memtable * 5).max(64 << 20))
+            .cache_size(limits.cache_bytes)
+            .max_journaling_size((limits.memtable_bytes * 5).max(64 << 20))
             .manual_journal_persist(true)
             .worker_threads(1)
             .open()?;
         let options = || {
             KeyspaceCreateOptions::default()
                 .manual_journal_persist(true)
-                .max_memtable_size(limits.memtable)
+                .max_memtable_size(limits.memtable_bytes)
                 // Most questions are "is there nothing of this new order?": ten bits a key on every level answer it.
                 .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0))))
                 .expect_point_read_hits(false)
@@ -58,7 +58,7 @@ impl DiskStore {
     ///
     /// # Errors
     /// [`Error`] when the files cannot be deleted or made.
-    pub fn recreate(directory: &Path, limits: Limits) -> Result<DiskStore, Error> {
+    pub fn create(directory: &Path, limits: Limits) -> Result<DiskStore, Error> {
         match std::fs::remove_dir_all(directory) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::Failed(error.to_string())),
             _ => DiskStore::open(directory, limits),

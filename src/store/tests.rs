@@ -94,7 +94,7 @@ fn an_unsynced_write_may_be_lost_and_a_synced_one_not() {
 }
 
 #[test]
-fn a_recreated_store_is_empty() {
+fn a_created_store_is_empty() {
     let directory = tempfile::tempdir().unwrap();
     let store = DiskStore::open(directory.path(), Limits::default()).unwrap();
     let mut batch = Batch::default();
@@ -102,7 +102,7 @@ fn a_recreated_store_is_empty() {
     store.write(batch).unwrap();
     store.sync().unwrap();
     drop(store);
-    let store = DiskStore::recreate(directory.path(), Limits::default()).unwrap();
+    let store = DiskStore::create(directory.path(), Limits::default()).unwrap();
     assert_eq!(store.get(Table::Meta, b"a").unwrap(), None);
 }
 

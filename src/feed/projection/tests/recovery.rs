@@ -178,7 +178,7 @@ fn s04_deleted_history_is_made_up_for_by_a_full_checkpoint() {
 fn the_store_on_disk_starts_where_it_was() {
     let (shop, directory) = (busy_shop(40), tempfile::tempdir().unwrap());
     let open = |afresh| -> Result<Arc<dyn Store>, crate::store::Error> {
-        let open = if afresh { DiskStore::recreate } else { DiskStore::open };
+        let open = if afresh { DiskStore::create } else { DiskStore::open };
         Ok(Arc::new(open(directory.path(), crate::store::Limits::default())?))
     };
     let log = shop.log(0);
