@@ -5,6 +5,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod disk;
+pub mod engine;
 pub mod feed;
 pub mod import;
 pub mod journal;

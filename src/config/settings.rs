@@ -5,6 +5,7 @@
 
 use super::layers::Reader;
 use super::value::{Bytes, Format, Placement};
+use crate::workflows::simulated::Faults;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -239,6 +240,9 @@ settings! {
         /// After a start nothing expires until waiting results are in, at most this long.
         /// Effect: longer is kinder to payments that succeeded while the server was down.
         start_grace: Duration = "start-grace", "30s";
+        /// What the simulated provider and warehouse do wrong, and how often: `payment=timeout:30%,warehouse=late:5%`.
+        /// Errors: unknown words, no start. Effect: for trying out; "none" for real work.
+        faults: Faults = "faults", "none";
         /// Serves POST /v1/noop, which parses and answers like an order but does nothing.
         /// Effect: for measuring only.
         measure: bool = "measure", "false";
@@ -283,5 +287,5 @@ config! {
     api: Api, ops: Ops, holds: Holds, carts: Carts, payment: Payment, fulfilment: Fulfilment, idempotency: Idempotency,
     log: Log, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, diagnostics: Diagnostics;
     data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, start_grace: Duration,
-    measure: bool,
+    faults: Faults, measure: bool,
 }

@@ -1,5 +1,6 @@
 //! Kinds of values: how each is read from text, and written so that it can be read again.
 
+use crate::workflows::simulated::{BadFault, Faults};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -96,6 +97,17 @@ impl Value for Placement {
             "own" => Ok(Placement::Own),
             _ => Err("worker or own".into()),
         }
+    }
+}
+
+impl Value for Faults {
+    const KIND: &'static str = "faults";
+    fn parse(text: &str) -> Result<Faults, String> {
+        if text == "none" {
+            return Ok(Faults::default());
+        }
+        let faults = text.split(',').map(|fault| fault.trim().parse());
+        faults.collect::<Result<_, _>>().map(Faults).map_err(|bad: BadFault| bad.to_string())
     }
 }
 

@@ -10,7 +10,9 @@ use crate::feed::projection::{self, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
 use crate::journal::{self, Checkpoint, Cut, LogThread, Wal};
 use crate::store::{self, DiskStore, Store};
-use crate::workflows::simulated::{Depot, SimulatedProvider};
+use crate::workflows::simulated::{
+    Books, Depot, PROVIDER_FILE, ProviderConfig, SimulatedProvider, SimulatedWarehouse, WAREHOUSE_FILE, WarehouseConfig,
+};
 use crate::workflows::{self, WorkflowThread};
 use parking_lot::Mutex;
 use stampede_actors::order;
@@ -91,12 +93,13 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let began = Instant::now();
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).map_err(Error::io("cannot make the data directory"))?;
-    let disk: SharedDisk = Arc::new(RealDisk::default());
+    let disk: SharedDisk = Arc::new(RealDisk::at(&dir).map_err(Error::io("cannot use the data directory"))?);
     let boot_clock = Arc::new(BootClock::new());
     let opened = Wal::open(&disk, &dir, journal_config(&config), &*boot_clock)?;
     let ids = Ids::open(&dir).map_err(Error::io("cannot read or make the server's secret"))?;
     report(&opened);
-    let (log, queue, head) = (opened.log, opened.queue, opened.log_head);
+    let head = opened.log.head();
+    let (log, queue) = (opened.log, opened.queue);
     let frames: Arc<dyn FrameSource> = Arc::new(LogFrames::new(Arc::clone(&log)));
 
     let (projection, caught_up) = projection::recovery::recover(
@@ -130,7 +133,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let (stopped_to, stopped) = watch::channel(None);
     let listener = Arc::new(Listener { fabric: Arc::clone(&fabric), stopped: stopped_to });
     let log_thread = LogThread::start(
-        opened.wal,
+        Box::new(opened.wal),
         opened.upkeep,
         queue.clone(),
         boot_clock.clone(),
@@ -211,8 +214,8 @@ fn mark_of(checkpoint: &Checkpoint) -> Mark {
 }
 
 fn open_store(path: &Path, config: &Config, afresh: bool) -> Result<Arc<dyn Store>, store::Error> {
-    let limits = store::Limits { cache_bytes: config.store.cache_bytes.0, ..store::Limits::default() };
-    let store = if afresh { DiskStore::create(path, limits)? } else { DiskStore::open(path, limits)? };
+    let limits = store::Limits { cache: config.store.cache_bytes.0, ..store::Limits::default() };
+    let store = if afresh { DiskStore::recreate(path, limits)? } else { DiskStore::open(path, limits)? };
     Ok(Arc::new(store))
 }
 
@@ -290,8 +293,10 @@ fn start_workflows(
 ) -> Result<WorkflowThread, Error> {
     let kept = log.cursors().get(Cursor::NAME).copied().unwrap_or_default();
     let (fabric, lane) = (Arc::clone(fabric), LaneId(workflow_lane(config)));
-    let provider = SimulatedProvider::open(&config.data_dir, config).map_err(Error::io("cannot open the provider"))?;
-    let warehouse = Depot::open(&config.data_dir, config).map_err(Error::io("cannot open the warehouse"))?;
+    let books = Books::open(&config.data_dir.join(PROVIDER_FILE)).map_err(Error::io("cannot open the provider's books"))?;
+    let provider = SimulatedProvider::new(provider_config(config), books, clock.clone());
+    let depot = Depot::open(&config.data_dir.join(WAREHOUSE_FILE)).map_err(Error::io("cannot open the warehouse"))?;
+    let warehouse = SimulatedWarehouse::new(warehouse_config(config), depot);
     WorkflowThread::start(workflows::Parts {
         config: workflows_config(config),
         inlet,
@@ -304,6 +309,26 @@ fn start_workflows(
         attach: Box::new(move || drop(Lane::start(&fabric, lane))),
     })
     .map_err(Error::io("cannot start the workflow thread"))
+}
+
+fn provider_config(config: &Config) -> ProviderConfig {
+    let (latency, timeout) = (span(config.payment.latency), span(config.payment.timeout));
+    ProviderConfig {
+        latency: (Span(latency.0 / 2), Span(latency.0 * 3 / 2)),
+        timeout,
+        slow_answer: Span(timeout.0.saturating_mul(3)).min(Span::seconds(30)),
+        key_lifetime: span(config.payment.key_lifetime),
+        faults: config.faults.clone(),
+        ..ProviderConfig::default()
+    }
+}
+
+fn warehouse_config(config: &Config) -> WarehouseConfig {
+    WarehouseConfig {
+        ships_after: config.fulfilment.auto_ship.then(|| span(config.fulfilment.latency)),
+        faults: config.faults.clone(),
+        ..WarehouseConfig::default()
+    }
 }
 
 fn workflows_config(config: &Config) -> workflows::Config {
