@@ -108,7 +108,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
             head,
             frames: &*frames,
             checkpoint: opened.checkpoint.as_ref().map(mark_of),
-            full: &|| Ok(None),
+            full: &|| projection::full::newest(&log),
             limits: Limits::default(),
         },
         &|afresh| open_store(&dir.join("store"), &config, afresh),

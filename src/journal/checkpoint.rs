@@ -29,8 +29,8 @@ const KEPT: usize = 2;
 /// A file without entities is never larger, in bytes.
 const HEAD_MAX: u64 = 1 << 20;
 
-/// Keys and states of all entities, as the caller encodes them.
-pub type Entities<'a> = &'a mut dyn Iterator<Item = (Vec<u8>, Vec<u8>)>;
+/// Keys and states of all entities, as the caller encodes them. After an error there is no new checkpoint.
+pub type Entities<'a> = &'a mut dyn Iterator<Item = std::io::Result<(Vec<u8>, Vec<u8>)>>;
 
 /// The store has everything up to here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -169,6 +169,15 @@ impl Log {
         checkpoint::entities(&self.disk, &self.dir, self.id, checkpoint.seq)
     }
 
+    /// The entities of the newest full checkpoint file; `None` when there is none.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn newest_entities(&self) -> Result<Option<checkpoint::EntityReader>, Error> {
+        let full = self.shelf.lock().checkpoints.iter().rev().find(|listed| listed.full).map(|listed| listed.seq);
+        full.map_or(Ok(None), |seq| checkpoint::entities(&self.disk, &self.dir, self.id, seq))
+    }
+
     /// Changes the superblock. When that fails, no frame will be committed any more.
     pub(super) fn update(&self, change: impl FnOnce(&mut Superblock)) -> Result<(), Error> {
         let done = self.superblocks.lock().update(change);

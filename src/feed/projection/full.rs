@@ -1,10 +1,13 @@
 //! Full checkpoints: every row of the store as of one frame, streamed into the log's checkpoint file and back. With
 //! them, archived history can be deleted (S4).
 
+use super::recovery::Rows;
 use super::rows::read_applied;
 use super::{Error, Mark, Projection};
+use crate::journal::{Checkpoint, Log};
 use crate::store::{self, Batch, Range, Read, Row, Store, Table};
-use std::collections::VecDeque;
+use stampede_actors::record::Position;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Rows are read and written so many at a time.
 const ROWS: usize = 1_024;
@@ -61,6 +64,26 @@ impl Iterator for FullCheckpoint {
             }
         }
     }
+}
+
+/// Writes a full checkpoint file of the log (S4). `cursors`: those that the log keeps for others.
+///
+/// # Errors
+/// [`Error`] when the store cannot be read or the file not be written; the old checkpoints then hold.
+pub fn write(log: &Log, rows: FullCheckpoint, cursors: BTreeMap<String, Position>) -> Result<Mark, Error> {
+    let mark = rows.mark;
+    let Mark { seq, hash, position, at } = mark;
+    let mut rows = rows.map(|row| row.map_err(std::io::Error::other));
+    log.checkpoint(&Checkpoint { seq, position, hash, at, cursors }, Some(&mut rows))?;
+    Ok(mark)
+}
+
+/// Reads the newest full checkpoint file of the log; `None` when there is none. For [`super::recovery::Start::full`].
+///
+/// # Errors
+/// [`Error::Journal`] when it cannot be read.
+pub fn newest(log: &Log) -> Result<Option<Rows>, Error> {
+    Ok(log.newest_entities()?.map(|rows| Box::new(rows.map(|row| Ok(row?))) as Rows))
 }
 
 /// Fills an empty store with the rows of a full checkpoint; how far it goes.

@@ -14,7 +14,7 @@ const BLOCK_HEAD: usize = 8;
 pub fn write(file: &dyn File, mut offset: u64, entities: Entities<'_>) -> io::Result<()> {
     let mut block = vec![0; BLOCK_HEAD];
     loop {
-        let next = entities.next();
+        let next = entities.next().transpose()?;
         if let Some((key, state)) = &next {
             for part in [key, state] {
                 let len = u32::try_from(part.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
