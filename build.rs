@@ -9,8 +9,8 @@ fn main() {
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|path| Path::new(path).exists()) {
         println!("cargo::rerun-if-changed={log}");
     }
-    println!("cargo::rustc-env=STAMPEDE_TARGET={}", std::env::var("TARGET").unwrap_or_default());
-    println!("cargo::rustc-env=STAMPEDE_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
+    println!("cargo::rustc-env=BUILD_TARGET={}", std::env::var("TARGET").unwrap_or_default());
+    println!("cargo::rustc-env=BUILD_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
 }
 
 fn commit() -> Option<String> {

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 
 /// Version, commit and licence, as `--version` prints them.
 pub const VERSION: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("STAMPEDE_COMMIT"), ", ", env!("CARGO_PKG_LICENSE"), ")");
+    concat!(env!("CARGO_PKG_VERSION"), " (commit ", env!("BUILD_COMMIT"), ", ", env!("CARGO_PKG_LICENSE"), ")");
 
 /// How the program ends. The numbers are part of the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 //! follows it, the clock goes on from both, then come lanes, workflows, and last whatever asks.
 
 mod clock;
-mod health;
 mod frames;
+mod health;
 mod ids;
 mod start;
 mod upkeep;

@@ -80,7 +80,7 @@ fn expressions_are_read_as_spdx_means_them() {
 
 /// Everything that is built for this machine, tests and build scripts included.
 fn dependencies() -> Vec<Package> {
-    let host = env!("STAMPEDE_TARGET");
+    let host = env!("BUILD_TARGET");
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--locked", "--all-features", "--filter-platform", host])
         .output()

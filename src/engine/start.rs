@@ -120,14 +120,8 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
 
     let clock = Arc::new(EngineClock::frozen(boot_clock.clone(), head.at));
     let lanes = first_spare_lane(&config) + SPARE_LANES;
-    let fabric = Fabric::new(
-        settings(&config),
-        queue.clone(),
-        clock.clone(),
-        Arc::new(loading),
-        lane_of_shard(&config),
-        lanes,
-    );
+    let fabric =
+        Fabric::new(settings(&config), queue.clone(), clock.clone(), Arc::new(loading), lane_of_shard(&config), lanes);
 
     let inlet = Inlet::new(head.position);
     let (stopped_to, stopped) = watch::channel(None);
@@ -202,10 +196,16 @@ fn report(opened: &journal::Opened) {
         tracing::warn!(file = %damaged.display(), "a checkpoint file is damaged; an older one stands in");
     }
     if let Some(behind) = opened.clock.behind {
-        tracing::warn!(seconds = behind.0 / 1_000_000, "the wall clock is behind the log; engine time goes on from the log");
+        tracing::warn!(
+            seconds = behind.0 / 1_000_000,
+            "the wall clock is behind the log; engine time goes on from the log"
+        );
     }
     if let Some(ahead) = opened.clock.ahead {
-        tracing::info!(seconds = ahead.0 / 1_000_000, "the log's last frame is this old: downtime, or a clock set forward");
+        tracing::info!(
+            seconds = ahead.0 / 1_000_000,
+            "the log's last frame is this old: downtime, or a clock set forward"
+        );
     }
 }
 
@@ -214,8 +214,8 @@ fn mark_of(checkpoint: &Checkpoint) -> Mark {
 }
 
 fn open_store(path: &Path, config: &Config, afresh: bool) -> Result<Arc<dyn Store>, store::Error> {
-    let limits = store::Limits { cache: config.store.cache_bytes.0, ..store::Limits::default() };
-    let store = if afresh { DiskStore::recreate(path, limits)? } else { DiskStore::open(path, limits)? };
+    let limits = store::Limits { cache_bytes: config.store.cache_bytes.0, ..store::Limits::default() };
+    let store = if afresh { DiskStore::create(path, limits)? } else { DiskStore::open(path, limits)? };
     Ok(Arc::new(store))
 }
 
@@ -293,7 +293,8 @@ fn start_workflows(
 ) -> Result<WorkflowThread, Error> {
     let kept = log.cursors().get(Cursor::NAME).copied().unwrap_or_default();
     let (fabric, lane) = (Arc::clone(fabric), LaneId(workflow_lane(config)));
-    let books = Books::open(&config.data_dir.join(PROVIDER_FILE)).map_err(Error::io("cannot open the provider's books"))?;
+    let books =
+        Books::open(&config.data_dir.join(PROVIDER_FILE)).map_err(Error::io("cannot open the provider's books"))?;
     let provider = SimulatedProvider::new(provider_config(config), books, clock.clone());
     let depot = Depot::open(&config.data_dir.join(WAREHOUSE_FILE)).map_err(Error::io("cannot open the warehouse"))?;
     let warehouse = SimulatedWarehouse::new(warehouse_config(config), depot);
