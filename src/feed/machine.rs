@@ -151,3 +151,6 @@ impl Feed {
         self.lanes[queue as usize].oldest_at()
     }
 }
+
+#[cfg(test)]
+mod tests;
