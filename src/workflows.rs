@@ -76,3 +76,6 @@ impl Default for Terms {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
