@@ -181,8 +181,14 @@ impl Engine {
         self.0.checkpoint();
     }
 
-    /// Stops everything in order, after HTTP: workflows, the log (sealed, with its head in the superblock), the store.
-    /// Blocks for as long as work in progress takes, some seconds at most.
+    /// Ends the workflows: no new step is begun, those in progress may end. Call it while the workers still run, since
+    /// steps ask entities there. Blocks for as long as that takes, some seconds at most.
+    pub fn stop_workflows(&self) {
+        self.0.workflows.stop();
+    }
+
+    /// Stops everything else in order, after the workers: the log (sealed, with its head in the superblock), then the
+    /// store. Blocks.
     pub fn shut_down(&self) {
         self.0.shut_down();
     }

@@ -33,7 +33,9 @@ fn with_engine<T>(config: Config, test: impl AsyncFnOnce(Engine) -> T) -> T {
     let asked = engine.clone();
     let result = local.block_on(&runtime, async move {
         asked.attach_worker();
-        test(asked).await
+        let result = test(asked.clone()).await;
+        tokio::task::spawn_blocking(move || asked.stop_workflows()).await.unwrap();
+        result
     });
     engine.shut_down();
     stampede_actors::shell::Lane::forget();
