@@ -31,6 +31,8 @@ pub enum Access {
 /// Every method passes on what the operating system says.
 #[allow(clippy::missing_errors_doc)] // said once, above
 pub trait Disk: Send + Sync {
+    /// Refuses file systems whose locks and syncs promise too little: those of a network (S8). `dir` exists.
+    fn refuse_network(&self, dir: &Path) -> io::Result<()>;
     /// Makes a directory and those above it, if they are not there.
     fn create_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes an empty file; `AlreadyExists` when there is one.

@@ -11,7 +11,7 @@
 //!                                                            // head None, and more later; goes through archive and live log
 //! opened.log.keep("feed", position);                         // a durable cursor: what follows it stays (S6)
 //! opened.log.checkpoint(Checkpoint { .. }, entities)?;       // after the store's sync (S4)
-//! let thread = LogThread::start(Box::new(opened.wal), opened.upkeep, opened.queue, clock, listeners)?;
+//! let thread = LogThread::start(opened.wal, opened.upkeep, opened.queue, clock, listeners)?;
 //! thread.stop();                                             // commits what waits, seals, closes cleanly
 //! ```
 
@@ -36,6 +36,8 @@ mod reader;
 pub mod segment;
 pub mod superblock;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod upkeep;
 mod vitals;

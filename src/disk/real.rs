@@ -16,22 +16,6 @@ const ZEROS: usize = 256 << 10;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
 
-impl RealDisk {
-    /// The disk that holds `dir`, which must exist.
-    ///
-    /// # Errors
-    /// `Unsupported` on a network file system: their locks and syncs promise too little (S8).
-    pub fn at(dir: &Path) -> io::Result<RealDisk> {
-        match network_name(statfs(dir)?.f_type as u64) {
-            Some(name) => Err(io::Error::new(
-                ErrorKind::Unsupported,
-                format!("{name} is a network file system; the log needs a local one"),
-            )),
-            None => Ok(RealDisk),
-        }
-    }
-}
-
 /// Magic numbers from `statfs(2)`.
 fn network_name(magic: u64) -> Option<&'static str> {
     Some(match magic {
@@ -76,6 +60,16 @@ fn open_direct(path: &Path, create: bool, flags: i32) -> io::Result<(fs::File, b
 }
 
 impl Disk for RealDisk {
+    fn refuse_network(&self, dir: &Path) -> io::Result<()> {
+        match network_name(statfs(dir)?.f_type as u64) {
+            Some(name) => Err(io::Error::new(
+                ErrorKind::Unsupported,
+                format!("{name} is a network file system; the log needs a local one"),
+            )),
+            None => Ok(()),
+        }
+    }
+
     fn create_dir(&self, path: &Path) -> io::Result<()> {
         fs::create_dir_all(path)
     }
@@ -225,7 +219,8 @@ mod tests {
     #[test]
     fn a_preallocated_file_takes_synced_blocks_and_gives_them_back() {
         let dir = tempfile::tempdir().unwrap();
-        let disk = RealDisk::at(dir.path()).unwrap();
+        let disk = RealDisk;
+        disk.refuse_network(dir.path()).unwrap();
         let path = dir.path().join("a");
         std::fs::write(&path, b"what was here before").unwrap();
         disk.preallocate(&path, 3 * BLOCK as u64).unwrap();

@@ -6,8 +6,9 @@
 
 use super::{Access, Disk, File};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 mod state;
@@ -37,6 +38,14 @@ impl SimDisk {
     #[must_use]
     pub fn new(seed: u64) -> SimDisk {
         SimDisk { state: Arc::new(Mutex::new(State::new(seed))) }
+    }
+
+    /// A disk that holds these files.
+    #[must_use]
+    pub fn with_contents(seed: u64, contents: &BTreeMap<PathBuf, Vec<u8>>) -> SimDisk {
+        let mut state = State::new(seed);
+        contents.iter().for_each(|(path, bytes)| state.place(path, bytes));
+        SimDisk { state: Arc::new(Mutex::new(state)) }
     }
 
     /// Steps so far.
@@ -93,6 +102,18 @@ impl SimDisk {
         self.state.lock().damage(path, offset, change)
     }
 
+    /// Cuts a file short behind everybody's back, durably.
+    pub fn truncate(&self, path: &Path, len: usize) -> bool {
+        self.state.lock().truncate(path, len)
+    }
+
+    /// Every file by name, with its bytes as they are read now.
+    #[must_use]
+    pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        let state = self.state.lock();
+        state.names.iter().map(|(path, inode)| (path.clone(), state.nodes[inode].now.clone())).collect()
+    }
+
     /// Removes a file behind everybody's back, durably.
     pub fn destroy(&self, path: &Path) -> bool {
         self.state.lock().destroy(path)
@@ -107,6 +128,10 @@ impl SimDisk {
 }
 
 impl Disk for SimDisk {
+    fn refuse_network(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
     fn create_dir(&self, _: &Path) -> io::Result<()> {
         self.state.lock().step(|_| Ok(()))
     }

@@ -2,7 +2,6 @@
 
 use super::chain::Chain;
 use super::checkpoint::{self, Checkpoint};
-use super::frame::FrameBody;
 use super::log::{Live, Log, Shelf, wal};
 use super::segment::{self, Start};
 use super::superblock::{Superblock, Superblocks};
@@ -15,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// An open log, and what opening it showed.
+/// An open log, and what opening it showed. The directory stays locked while there is a handle on it.
 pub struct Opened {
     /// The handle for readers, cursors, checkpoints and health.
     pub log: Arc<Log>,
@@ -25,6 +24,8 @@ pub struct Opened {
     pub upkeep: Upkeep,
     /// Takes records. The actors' `Journal`.
     pub queue: Arc<Queue>,
+    /// Where the log ended.
+    pub head: Head,
     /// What was cut off, if anything (S3).
     pub cut: Option<Cut>,
     /// The newest checkpoint; its cursors are kept already.
@@ -37,7 +38,7 @@ pub struct Opened {
     pub clock: Resumed,
 }
 
-/// A log that is read and not written, for `verify`. Nothing on disk was changed.
+/// A log that is read and not written, for `verify`. It stays locked while there is a handle on it.
 pub struct Inspected {
     /// The handle for readers.
     pub log: Arc<Log>,
@@ -61,6 +62,7 @@ impl Wal {
         for folder in [dir.to_owned(), wal(dir), archive::folder(dir), dir.join("checkpoint")] {
             disk.create_dir(&folder).map_err(Error::io("create", &folder))?;
         }
+        disk.refuse_network(dir).map_err(Error::io("use", dir))?;
         disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
         let found = examine(disk, dir, config.log_id)?;
         if let Some(dirt) = &found.survey.dirt {
@@ -86,6 +88,7 @@ impl Wal {
             wal,
             upkeep: Upkeep::new(log.clone()),
             queue,
+            head,
             cut: found.survey.dirt.map(|dirt| dirt.cut),
             checkpoint: found.checkpoints.newest,
             damaged_checkpoints: found.checkpoints.damaged,
@@ -120,11 +123,13 @@ impl Log {
 
 fn check(config: &Config) -> Result<(), Error> {
     let block = BLOCK as u64;
-    if !config.segment_bytes.is_multiple_of(block) || config.segment_bytes < block + 4 * config.frame_bytes as u64 {
+    if !config.segment_bytes.is_multiple_of(block)
+        || config.segment_bytes < block + 4 * config.frame_bytes.max(BLOCK) as u64
+    {
         return Err(Error::Config("a segment must be whole blocks of 4 KiB and hold four frames"));
     }
-    if config.frame_bytes < FrameBody::EMPTY_LEN {
-        return Err(Error::Config("a frame must be allowed one block of 4 KiB"));
+    if config.frame_bytes == 0 {
+        return Err(Error::Config("a frame must be allowed some bytes"));
     }
     if config.queue_records == 0 || config.queue_events == 0 {
         return Err(Error::Config("the queue in front of the log must hold something"));

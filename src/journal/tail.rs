@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 /// Bytes read at once while looking beyond the end.
 const PIECE: usize = 1 << 20;
+/// What a drive writes as one, in bytes.
+const SECTOR: usize = 512;
 
 /// What the segments showed.
 pub struct Survey {
@@ -140,10 +142,12 @@ fn end(blocks: &mut Blocks, facts: &Superblock, number: u64, head: &Head, path: 
             if block.iter().all(|&byte| byte == 0) {
                 continue;
             }
-            let header = Header::read(block).filter(|header| header.log == facts.log && header.segment == number);
-            // One frame at most is unsynced (S2): a later one, even a torn one, proves that this one was synced.
-            if header.is_some_and(|header| header.seq != seq || from != offset) {
-                return Err(corrupt(offset, "a frame is damaged or missing, and a later one is there"));
+            // One frame at most is unsynced (S2): a later one, even a torn or misplaced one, proves that this was synced.
+            for (sector, place) in block.chunks(SECTOR).zip((from..).step_by(SECTOR)) {
+                let header = Header::read(sector).filter(|header| header.log == facts.log && header.segment == number);
+                if header.is_some_and(|header| header.seq != seq || place != offset) {
+                    return Err(corrupt(offset, "a frame is damaged or missing, and a later one is there"));
+                }
             }
             let end = from + BLOCK as u64;
             dirty = Some(dirty.map_or((from, end), |(first, _)| (first, end)));

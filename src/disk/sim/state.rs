@@ -223,6 +223,23 @@ impl State {
         true
     }
 
+    /// A file that is there durably.
+    pub fn place(&mut self, path: &Path, bytes: &[u8]) {
+        let inode = self.next_inode;
+        self.next_inode += 1;
+        self.nodes.insert(inode, Node { now: bytes.to_owned(), durable: bytes.to_owned(), unsynced: Vec::new() });
+        self.names.insert(path.to_owned(), inode);
+        self.durable_names.insert(path.to_owned(), inode);
+    }
+
+    pub fn truncate(&mut self, path: &Path, len: usize) -> bool {
+        let Some(node) = self.names.get(path).and_then(|inode| self.nodes.get_mut(inode)) else { return false };
+        node.now.truncate(len);
+        node.durable = node.now.clone();
+        node.unsynced.clear();
+        true
+    }
+
     pub fn destroy(&mut self, path: &Path) -> bool {
         self.durable_names.remove(path);
         self.names.remove(path).is_some()

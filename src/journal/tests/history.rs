@@ -1,0 +1,215 @@
+//! Archive, reuse, cursors and checkpoints: history stays for as long as somebody may need it.
+
+use super::*;
+use crate::disk::Disk as _;
+use crate::journal::archive;
+
+/// Writes frames and tends until `rolls` segments were begun in this opening.
+fn roll(rig: &mut Rig, rolls: u64) {
+    while rig.log.health().rolls < rolls {
+        rig.frame(1);
+        rig.tend().unwrap();
+    }
+}
+
+fn archived(rig: &Rig) -> Vec<u64> {
+    archive::numbers(&rig.log.disk, &rig.log.dir).unwrap()
+}
+
+#[test]
+fn s06_no_segment_is_reused_that_a_cursor_has_not_passed() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    rig.log.keep("feed", Position(0));
+    let mut broker = rig.log.read_from(Position(1)).unwrap();
+    roll(&mut rig, 6);
+    rig.checkpoint().unwrap();
+    rig.tend().unwrap();
+    assert_eq!(rig.log.health().live, 6, "the broker is down, and nothing is reused");
+    assert_eq!(archived(&rig), [1, 2, 3, 4, 5]);
+    assert_eq!(broker.next().unwrap().unwrap().first, Position(1));
+
+    // The cursor came through: the reader, still in the first segment, holds it.
+    rig.log.keep("feed", rig.log.head().position);
+    rig.tend().unwrap();
+    assert_eq!(rig.log.health().live, 6);
+    drop(broker);
+    rig.tend().unwrap();
+    assert_eq!(rig.log.health().live, 1);
+    assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0, "archive and live log together");
+}
+
+#[test]
+fn s06_nor_one_that_no_checkpoint_covers() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    roll(&mut rig, 3);
+    rig.checkpoint().unwrap();
+    roll(&mut rig, 5);
+    assert_eq!(rig.log.health().live, 3, "segments 3 to 5");
+}
+
+#[test]
+fn s06_a_cursor_of_the_last_checkpoint_counts_before_its_owner_is_back() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    rig.log.keep("feed", Position(2));
+    roll(&mut rig, 3);
+    rig.checkpoint().unwrap();
+    disk.kill();
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    assert_eq!(rig.checkpoint.as_ref().unwrap().cursors["feed"], Position(2));
+    rig.tend().unwrap();
+    assert_eq!(rig.log.health().live, 3);
+    rig.log.forget("feed");
+    rig.tend().unwrap();
+    assert_eq!(rig.log.health().live, 1);
+}
+
+#[test]
+fn s06_a_segment_whose_archive_cannot_be_read_back_is_not_reused() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    while rig.log.health().rolls < 2 {
+        rig.frame(1);
+    }
+    rig.checkpoint().unwrap();
+    // The archive is there from an earlier process, and damaged: it is made again.
+    rig.tend().unwrap();
+    assert_eq!(rig.log.health().live, 1);
+    let path = Path::new(DIR).join("archive/000000000001.seg.zst");
+    let good = disk.bytes(&path).unwrap();
+    disk.damage(&path, 4_200, |bytes| bytes[0] ^= 1);
+    assert!(matches!(rig.read_back(1), Err(Error::Corrupt(_)) | Err(Error::Io { .. })));
+    disk.damage(&path, 0, |bytes| bytes.copy_from_slice(&good));
+    assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0);
+}
+
+#[test]
+fn segments_are_reused_and_the_disk_does_not_grow_with_them() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    for rolls in 2..40 {
+        roll(&mut rig, rolls);
+        rig.checkpoint().unwrap();
+        rig.tend().unwrap();
+    }
+    let segments = disk.list(&Path::new(DIR).join("wal")).unwrap();
+    assert!(segments.len() <= 5, "{segments:?}");
+    assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0);
+    disk.kill();
+    let rig = Rig::open(&disk, small()).unwrap();
+    assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0);
+}
+
+#[test]
+fn s04_an_archive_goes_only_when_old_and_covered_by_two_full_checkpoints() {
+    let disk = SimDisk::new(1);
+    let hour = Span::hours(1);
+    let mut rig = Rig::open(&disk, Config { archive_max_age: Some(hour), ..small() }).unwrap();
+    let full = |rig: &Rig| {
+        let Head { seq, hash, position, at, .. } = rig.log.head();
+        let checkpoint = Checkpoint { seq, position, hash, at, cursors: rig.log.cursors() };
+        let mut entities = [(b"key".to_vec(), seq.to_le_bytes().to_vec())].into_iter();
+        rig.log.checkpoint(&checkpoint, Some(&mut entities)).unwrap();
+        checkpoint
+    };
+    roll(&mut rig, 4);
+    rig.checkpoint().unwrap();
+    rig.checkpoint().unwrap();
+    full(&rig);
+    rig.clock.advance(hour);
+    rig.frame(1);
+    rig.clock.advance(hour);
+    rig.tend().unwrap();
+    assert_eq!(archived(&rig), [1, 2, 3], "old, and only one full checkpoint covers them");
+
+    let checkpoint = full(&rig);
+    rig.log.keep("feed", Position(1));
+    rig.tend().unwrap();
+    assert_eq!(archived(&rig), [1, 2, 3], "a cursor still needs them");
+    rig.log.forget("feed");
+    rig.tend().unwrap();
+    assert_eq!(archived(&rig), Vec::<u64>::new());
+    assert!(matches!(rig.log.read_from(Position(1)), Err(Error::Gone { wanted: 1, first }) if first > 1));
+    let entities: Vec<_> = rig.log.entities(&checkpoint).unwrap().unwrap().map(Result::unwrap).collect();
+    assert_eq!(entities, [(b"key".to_vec(), checkpoint.seq.to_le_bytes().to_vec())]);
+}
+
+#[test]
+fn a_damaged_checkpoint_file_falls_back_to_the_one_before() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    for _ in 0..3 {
+        rig.frame(2);
+        rig.checkpoint().unwrap();
+    }
+    let files = || disk.list(&Path::new(DIR).join("checkpoint")).unwrap();
+    assert_eq!(files().len(), 2, "the last two are kept");
+    disk.kill();
+    let newest = Path::new(DIR).join("checkpoint").join(files().pop().unwrap());
+    disk.damage(&newest, 50, |bytes| bytes[0] ^= 1);
+    let shared: SharedDisk = Arc::new(disk.clone());
+    let opened = Wal::open(&shared, Path::new(DIR), small(), &ManualClock::new(Timestamp(0))).unwrap();
+    assert_eq!(opened.damaged_checkpoints, [newest]);
+    assert_eq!(opened.checkpoint.unwrap().position, Position(4));
+}
+
+#[test]
+fn a_full_checkpoint_holds_many_entities_and_every_damage_to_it_is_seen() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    rig.frame(1);
+    let Head { seq, hash, position, at, .. } = rig.log.head();
+    let checkpoint = Checkpoint { seq, position, hash, at, cursors: [("feed".to_owned(), Position(1))].into() };
+    let all = || (0..5_000u32).map(|i| (i.to_be_bytes().to_vec(), vec![i as u8; 100]));
+    rig.log.checkpoint(&checkpoint, Some(&mut all())).unwrap();
+    assert!(rig.log.entities(&checkpoint).unwrap().unwrap().map(Result::unwrap).eq(all()));
+    disk.kill();
+    let contents = disk.contents();
+    let path = contents.keys().find(|path| path.to_string_lossy().ends_with(".ckpt")).unwrap();
+    for at in (0..contents[path].len()).step_by(9_973) {
+        let disk = SimDisk::with_contents(1, &contents);
+        disk.damage(path, at as u64, |bytes| bytes[0] ^= 4);
+        assert_eq!(Rig::open(&disk, small()).unwrap().checkpoint, None, "byte {at}");
+    }
+    let rig = Rig::open(&SimDisk::with_contents(1, &contents), small()).unwrap();
+    assert_eq!(rig.checkpoint, Some(checkpoint));
+}
+
+#[test]
+fn a_checkpoint_beyond_the_head_is_refused_at_the_start() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    rig.frame(1);
+    rig.frame(1);
+    rig.checkpoint().unwrap();
+    disk.kill();
+    // The last frame is gone as a torn one would be; a checkpoint says that it was committed.
+    disk.damage(&rig.segment(1), 2 * 4096, |bytes| bytes[..4096].fill(0));
+    assert_eq!(corrupt(Rig::open(&disk, small())).what, "frames are missing that the checkpoint covers");
+}
+
+#[test]
+fn a_log_is_inspected_without_changing_it() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    roll(&mut rig, 4);
+    rig.checkpoint().unwrap();
+    rig.tend().unwrap();
+    rig.frame(2);
+    let shared: SharedDisk = Arc::new(disk.clone());
+    assert!(matches!(Log::inspect(&shared, Path::new(DIR)), Err(Error::Locked(_))), "while it runs");
+    disk.kill();
+    let before = disk.contents();
+    let inspected = Log::inspect(&shared, Path::new(DIR)).unwrap();
+    let mut reader = inspected.log.read_from(Position(1)).unwrap().with_roots();
+    let mut records = 0;
+    while let Some(frame) = reader.next().unwrap() {
+        records += frame.records.len() as u64;
+    }
+    assert_eq!(records, rig.log.head().position.0);
+    assert!(!inspected.was_clean);
+    assert_eq!(disk.contents(), before);
+    assert!(Log::inspect(&shared, Path::new("/elsewhere")).is_err());
+}
