@@ -1,0 +1,146 @@
+//! What others count in atomics of their own, copied when somebody scrapes.
+
+use crate::engine::Engine;
+use crate::feed::Queue;
+use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, ORDER_STATES, OTHER};
+use crate::metrics::families::{self, Families};
+use crate::workflows::{Operation, PaymentOutcome};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Copies everything that the engine and the event streams count.
+pub fn sample(engine: &Engine, streams: usize) {
+    let families = families::get();
+    set(families, &catalogue::STREAMS, &[], streams as f64);
+    for check in &engine.health().checks {
+        set(families, &catalogue::READY, &[check.check], f64::from(u8::from(check.ok)));
+    }
+    actors(families, engine);
+    shards(families, engine);
+    journal(families, engine);
+    audit(families, engine);
+    workflows(families, engine);
+}
+
+fn actors(families: &Families, engine: &Engine) {
+    let stats = &engine.fabric().stats;
+    for (index, actor) in ACTORS.iter().enumerate() {
+        set(families, &catalogue::ACTORS_WARM, &[actor], stats.warm[index].load(Relaxed) as f64);
+        copy(families, &catalogue::ACTOR_ACTIVATIONS, &[actor], &stats.activations[index]);
+        copy(families, &catalogue::ACTOR_PASSIVATIONS, &[actor], &stats.passivations[index]);
+        copy(families, &catalogue::ACTOR_RESTARTS, &[actor, "panic"], &stats.crashes[index]);
+    }
+    set(families, &catalogue::ACTORS_QUARANTINED, &[], stats.quarantined.load(Relaxed) as f64);
+    copy(families, &catalogue::ACTOR_DROPPED, &["full"], &stats.refused_full);
+    copy(families, &catalogue::ACTOR_DROPPED, &["stale_reply"], &stats.stale_replies);
+    copy(families, &catalogue::TIMERS_FIRED, &[], &stats.timers_fired);
+}
+
+/// Beyond the bound, shards are exported as one.
+fn shards(families: &Families, engine: &Engine) {
+    let fabric = engine.fabric();
+    let capacity = fabric.settings.permits_per_shard;
+    let mut rest = (0, 0, 0);
+    for (shard, (questions, in_use)) in fabric.stats.questions.iter().zip(fabric.permits_in_use()).enumerate() {
+        let questions = questions.load(Relaxed);
+        if shard < MAX_SHARDS {
+            let label = shard.to_string();
+            families.counter(&catalogue::SHARD_REQUESTS, &[&label]).absolute(questions);
+            set(families, &catalogue::PERMITS_IN_USE, &[&label], in_use as f64);
+            set(families, &catalogue::PERMITS_CAPACITY, &[&label], capacity as f64);
+        } else {
+            rest = (rest.0 + questions, rest.1 + in_use, rest.2 + capacity);
+        }
+    }
+    if fabric.shards() > MAX_SHARDS {
+        families.counter(&catalogue::SHARD_REQUESTS, &[OTHER]).absolute(rest.0);
+        set(families, &catalogue::PERMITS_IN_USE, &[OTHER], rest.1 as f64);
+        set(families, &catalogue::PERMITS_CAPACITY, &[OTHER], rest.2 as f64);
+    }
+}
+
+fn journal(families: &Families, engine: &Engine) {
+    let log = engine.log().health();
+    const AT: &[&str] = &["embedded"];
+    families.counter(&catalogue::JOURNAL_FRAMES, AT).absolute(log.frames);
+    families.counter(&catalogue::JOURNAL_RECORDS, AT).absolute(log.records);
+    families.counter(&catalogue::JOURNAL_WRITTEN, AT).absolute(log.bytes);
+    families.counter(&catalogue::JOURNAL_ARCHIVED, AT).absolute(log.archived);
+    families.counter(&catalogue::JOURNAL_UPKEEP_FAILURES, AT).absolute(log.upkeep_failures);
+    set(families, &catalogue::JOURNAL_SYNC, AT, log.sync_micros as f64 / 1e6);
+    set(families, &catalogue::JOURNAL_PACE, AT, log.pace_micros as f64 / 1e6);
+    set(families, &catalogue::JOURNAL_PACE_RECORDS, AT, log.pace_records as f64);
+    set(families, &catalogue::JOURNAL_WAITING, AT, log.waiting as f64);
+    set(families, &catalogue::JOURNAL_EPOCH, AT, log.epoch as f64);
+    set(families, &catalogue::JOURNAL_CUTS, AT, log.cuts as f64);
+    set(families, &catalogue::JOURNAL_SEGMENTS, &["embedded", "live"], log.live as f64);
+    set(families, &catalogue::JOURNAL_SEGMENTS, &["embedded", "spare"], log.spares as f64);
+    let bytes = (log.live + log.spares) * engine.config().log.segment_bytes.0;
+    set(families, &catalogue::JOURNAL_BYTES, AT, bytes as f64);
+    set(families, &catalogue::JOURNAL_RECOVERY, AT, engine.recovered().took.as_secs_f64());
+    let lag = engine.reader().lag(engine.committed());
+    set(families, &catalogue::PROJECTION_LAG, &[], lag.not_written as f64);
+}
+
+fn audit(families: &Families, engine: &Engine) {
+    let sums = engine.reader().audit();
+    families.counter(&catalogue::INVARIANT_CHECKS, &[]).absolute(sums.evaluated);
+    families.counter(&catalogue::INVARIANT_VIOLATIONS, &[]).absolute(sums.violated);
+    families.counter(&catalogue::OVERSOLD, &[]).absolute(u64::try_from(sums.oversold).unwrap_or(0));
+    let units = [
+        ("supplied", sums.allocated_supply),
+        ("available", sums.available),
+        ("held", sums.held),
+        ("allocated", sums.allocated),
+        ("shipped", sums.shipped),
+        ("returned", sums.returned),
+    ];
+    for (state, count) in units {
+        set(families, &catalogue::UNITS, &[state], count as f64);
+    }
+    for state in ORDER_STATES {
+        let count = sums.orders.get(*state).copied().unwrap_or(0);
+        set(families, &catalogue::ORDERS_BY_STATE, &[state], count as f64);
+    }
+    set(families, &catalogue::LEDGER, &[], (sums.captured_orders - sums.charges) as f64);
+    let captured = |minor| u64::try_from(minor).unwrap_or(0);
+    families.revenue(sums.money.iter().map(|(currency, flow)| (currency.as_str(), captured(flow.captured))));
+}
+
+fn workflows(families: &Families, engine: &Engine) {
+    let vitals = engine.workflows().vitals();
+    let now = engine.now().0;
+    set(families, &catalogue::OUTBOX_PENDING, &[], vitals.lag.load(Relaxed) as f64);
+    copy(families, &catalogue::FEED_REREAD, &[], &vitals.frames_reread);
+    for queue in Queue::ALL {
+        let (word, of) = (queue.word(), vitals.queue(queue));
+        let working = of.working.load(Relaxed);
+        set(families, &catalogue::QUEUE_DEPTH, &[word], (of.waiting.load(Relaxed) + working) as f64);
+        set(families, &catalogue::WORKFLOWS_IN_FLIGHT, &[word], working as f64);
+        let oldest = of.oldest_at.load(Relaxed);
+        let age = if oldest == 0 { 0.0 } else { (now - oldest).max(0) as f64 / 1e6 };
+        set(families, &catalogue::QUEUE_OLDEST, &[word], age);
+        copy(families, &catalogue::CONSUMED, &[word, "reported"], &of.reported);
+        copy(families, &catalogue::CONSUMED, &[word, "not_open"], &of.not_open);
+        copy(families, &catalogue::CONSUMED, &[word, "unknown"], &of.unknown);
+        copy(families, &catalogue::CONSUMED, &[word, "left_to_order"], &of.left_to_order);
+        copy(families, &catalogue::CONSUMED, &[word, "duplicate"], &of.duplicates);
+    }
+    for operation in Operation::ALL {
+        for outcome in PaymentOutcome::ALL {
+            let labels = ["simulated", operation.word(), outcome.word()];
+            families.counter(&catalogue::PAYMENT_ATTEMPTS, &labels).absolute(vitals.calls(operation, outcome));
+        }
+    }
+    copy(families, &catalogue::PAYMENT_CALLBACKS, &["simulated"], &vitals.callbacks);
+    copy(families, &catalogue::SHIPMENTS, &["taken_in"], &vitals.shipments);
+    copy(families, &catalogue::SHIPMENTS, &["refused"], &vitals.shipments_refused);
+}
+
+fn set(families: &Families, metric: &'static Metric, values: &[&str], value: f64) {
+    families.gauge(metric, values).set(value);
+}
+
+fn copy(families: &Families, metric: &'static Metric, values: &[&str], counted: &AtomicU64) {
+    families.counter(metric, values).absolute(counted.load(Relaxed));
+}
