@@ -21,7 +21,10 @@ use crate::journal::{self, CommitListener, Committed, Log, Stopped};
 use crate::workflows::WorkflowThread;
 use parking_lot::Mutex;
 use stampede_actors::ids::Slot;
-use stampede_actors::shell::{Fabric, Lane, LaneId, Permit};
+use stampede_actors::journal::Journal;
+use stampede_actors::record::Position;
+use stampede_actors::shell::{Clock, Fabric, Lane, LaneId, Permit};
+use stampede_actors::time::Timestamp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -112,6 +115,18 @@ impl Engine {
     #[must_use]
     pub fn clock(&self) -> &EngineClock {
         &self.0.clock
+    }
+
+    /// Engine time now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.0.clock.moment().now
+    }
+
+    /// Everything up to here is committed.
+    #[must_use]
+    pub fn committed(&self) -> Position {
+        self.0.queue.committed()
     }
 
     /// Lists, movements, sums.
@@ -230,8 +245,9 @@ struct Listener {
 }
 
 impl CommitListener for Listener {
-    fn on_commit(&self, _: &Arc<Committed>) {
+    fn on_commit(&self, frame: &Arc<Committed>) {
         self.fabric.on_commit();
+        crate::metrics::committed(frame, self.fabric.clock.moment().now);
     }
 
     fn on_stopped(&self, why: &Stopped) {

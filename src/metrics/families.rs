@@ -93,7 +93,7 @@ impl Families {
         }
         self.counter(&catalogue::OVERFLOW, &[catalogue::OVERFLOW.name]).increment(0);
         self.counter(&catalogue::REVENUE, &["EUR"]).increment(0);
-        self.gauge(&catalogue::BUILD, &[env!("CARGO_PKG_VERSION"), env!("STAMPEDE_COMMIT")]).set(1.0);
+        self.gauge(&catalogue::BUILD, &[env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT")]).set(1.0);
     }
 
     /// The counter of these label values, in the catalogue's order.
