@@ -6,7 +6,6 @@
 //! [`worker::Worker`] in production; [`Reader`] answers questions from any thread.
 
 mod cells;
-mod counting;
 mod entity;
 pub mod full;
 mod keys;
@@ -21,11 +20,12 @@ pub mod worker;
 pub use entity::EntityState;
 pub use lists::{BadCursor, Filter, ListedOrder, Page};
 pub use reader::{Lag, Reader};
+pub use rows::{SnapshotReader, applied};
 pub use sweep::Swept;
 
 use crate::journal::{Committed, Hash, Head, LogId, Seq};
 use crate::store::{self, Batch, Store, Table};
-use crate::verify::Totals;
+use crate::verify::{Share, Totals};
 use cells::Shared;
 use entity::Followed;
 use rows::{Applied, Derived, SnapshotRow};
@@ -231,7 +231,8 @@ impl Projection {
                 return Err(Error::Gap { entity: entity.clone(), has: cell.version, next: entry.version });
             }
             let broken = |what| Error::Broken { entity: entity.clone(), version: entry.version, what };
-            let followed = cell.state.apply(&entry.event).map_err(broken)?;
+            let followed = cell.state.follow(&entry.event).map_err(broken)?;
+            cell.state.apply(&entry.event).map_err(broken)?;
             cell.version = entry.version;
             cell.position = position;
             Ok((followed, !std::mem::replace(&mut cell.dirty, true)))
@@ -257,7 +258,7 @@ impl Projection {
             let row = SnapshotRow { version: cell.version, position: cell.position, due: derived.due };
             batch.put(Table::Snapshot, &entity.key(), row.encode(&cell.state));
             cell.stored = derived;
-            let share = counting::Share::of(&cell.state);
+            let share = Share::of(&cell.state);
             share.check(entity, &cell.state, totals);
             share.replace(&cell.counted, totals);
             cell.counted = share;

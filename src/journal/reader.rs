@@ -9,7 +9,7 @@ use super::segment::{FIRST_FRAME, Start};
 use super::{Committed, Corrupt, Error, Seq};
 use crate::disk::{Access, AlignedBuf, BLOCK};
 use stampede_actors::record::Position;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A place in the log. At the head there is nothing to read, and later there may be.
@@ -20,6 +20,8 @@ pub struct Reader {
     run: Run,
     from: Position,
     with_roots: bool,
+    /// Where the last frame begins in the run's file.
+    last_at: u64,
 }
 
 /// A segment that is being read, live or archived.
@@ -40,7 +42,7 @@ impl Reader {
             }
         };
         log.reader_moved(id, Some(run.start.number));
-        Ok(Reader { log, id, chain: Chain::at(&run.start), run, from, with_roots: false })
+        Ok(Reader { log, id, chain: Chain::at(&run.start), run, from, with_roots: false, last_at: 0 })
     }
 
     /// Checks the Merkle root of every frame as well: what `verify` wants, and a replay need not.
@@ -61,6 +63,7 @@ impl Reader {
                 self.run.blocks.advance(header.frame_len());
                 continue;
             }
+            self.last_at = self.run.blocks.offset();
             let bytes = self.run.blocks.peeked(header.frame_len());
             let records = frame::records(&header, bytes).map_err(|what| self.corrupt(header.seq, &what))?;
             if self.with_roots {
@@ -71,6 +74,13 @@ impl Reader {
             return Ok(Some(Committed { seq: header.seq, hash, at: header.at, first: header.first, records }));
         }
         Ok(None)
+    }
+
+    /// Where the frame is that was read last: file, and offset in it. In an archive, the offset is that of the
+    /// unpacked segment.
+    #[must_use]
+    pub fn place(&self) -> (&Path, u64) {
+        (&self.run.path, self.last_at)
     }
 
     /// Moves the chain to the next frame and leaves the blocks in front of its bytes.

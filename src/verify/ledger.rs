@@ -10,6 +10,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stampede_actors::ids::{EntityId, OrderId, SkuId};
 use stampede_actors::record::{Entry, Event, Record, Version};
+use std::hash::Hash;
 use trades::Trade;
 
 pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
@@ -32,7 +33,7 @@ impl Ledger {
             match (&entry.entity, &entry.event) {
                 (EntityId::Sku(sku), Event::Sku(event)) => {
                     let shelf = entry_of(&mut self.shelves, sku);
-                    shelf.take_in(sku, event, &mut self.totals, &mut self.found);
+                    shelf.take_in(&entry.entity, event, &mut self.totals, &mut self.found);
                 }
                 (EntityId::Order(order), Event::Order(event)) => {
                     let trade = self.trades.entry(*order).or_default();
@@ -62,7 +63,7 @@ impl Ledger {
                 self.totals.evaluated += 1;
                 if stranded {
                     let detail = format!("{hold} is allocated, but its order has ended or never was");
-                    found.push(Violation::new(Invariant::Stranded, sku, detail));
+                    found.push(Violation::new(Invariant::Stranded, EntityId::Sku(sku.clone()), detail));
                 }
             }
         }
@@ -119,6 +120,18 @@ impl Ledger {
 }
 
 /// The value of a key, made when there is none; the key is copied only then.
-pub(super) fn entry_of<'a, K: Clone + Eq + std::hash::Hash, V: Default>(map: &'a mut Map<K, V>, key: &K) -> &'a mut V {
-    map.raw_entry_mut().from_key(key).or_insert_with(|| (key.clone(), V::default())).1
+pub(super) fn entry_of<'a, K: Clone + Eq + Hash, V: Default>(map: &'a mut Map<K, V>, key: &K) -> &'a mut V {
+    entry_or(map, key, V::default)
 }
+
+/// The value of a key, made by `fresh` when there is none; the key is copied only then.
+pub(super) fn entry_or<'a, K: Clone + Eq + Hash, V>(
+    map: &'a mut Map<K, V>,
+    key: &K,
+    fresh: impl FnOnce() -> V,
+) -> &'a mut V {
+    map.raw_entry_mut().from_key(key).or_insert_with(|| (key.clone(), fresh())).1
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,11 @@
 //!
 //! Only the projection's own thread changes anything here, so an entity that is not in memory is in the store.
 
-use super::counting::Share;
 use super::entity::EntityState;
 use super::rows::{Derived, SnapshotRow};
 use super::{Error, Mark, keys};
 use crate::store::{Store, Table};
-use crate::verify::Totals;
+use crate::verify::{Share, Totals};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use parking_lot::{Condvar, Mutex};

@@ -39,26 +39,32 @@ impl EntityState {
         }
     }
 
-    /// Takes in what happened, and says what a SKU's event adds to the ledger and to what is remembered.
+    /// Takes in what happened.
     ///
     /// # Errors
     /// The invariant that would break, or that the event is of another kind. The state is of no use then.
-    pub fn apply(&mut self, event: &Event) -> Result<Followed, String> {
+    pub fn apply(&mut self, event: &Event) -> Result<(), String> {
         // An aggregate asserts what must never be. Here that stops the projection with a name, not with a panic.
         catch_unwind(AssertUnwindSafe(|| {
             match (self, event) {
-                (EntityState::Sku(sku), Event::Sku(event)) => {
-                    let followed = Followed { movement: sku.movement(event), remembered: sku.remembers(event) };
-                    sku.apply(event);
-                    return Ok(followed);
-                }
+                (EntityState::Sku(sku), Event::Sku(event)) => sku.apply(event),
                 (EntityState::Cart(cart), Event::Cart(event)) => cart.apply(event),
                 (EntityState::Order(order), Event::Order(event)) => order.apply(event),
                 _ => return Err("it is an event of another kind of entity".to_owned()),
             }
-            Ok(Followed::default())
+            Ok(())
         }))
         .unwrap_or_else(|panic| Err(words_of(&*panic)))
+    }
+
+    /// What an event adds to a SKU's ledger and to what is remembered of it; asked before the event is applied.
+    ///
+    /// # Errors
+    /// Why the event cannot be one of this entity's.
+    pub fn follow(&self, event: &Event) -> Result<Followed, String> {
+        let (EntityState::Sku(sku), Event::Sku(event)) = (self, event) else { return Ok(Followed::default()) };
+        catch_unwind(AssertUnwindSafe(|| Followed { movement: sku.movement(event), remembered: sku.remembers(event) }))
+            .map_err(|panic| words_of(&*panic))
     }
 
     /// When it next wants to be woken.

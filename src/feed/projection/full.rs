@@ -2,11 +2,12 @@
 //! them, archived history can be deleted (S4).
 
 use super::recovery::Rows;
-use super::rows::read_applied;
-use super::{Error, Mark, Projection};
+use super::rows::{read_applied, read_entity};
+use super::{EntityState, Error, Mark, Projection};
 use crate::journal::{Checkpoint, Log};
-use crate::store::{self, Batch, Range, Read, Row, Store, Table};
-use stampede_actors::record::Position;
+use crate::store::{self, Batch, MemoryStore, Range, Read, Row, Store, Table};
+use stampede_actors::ids::EntityId;
+use stampede_actors::record::{Position, Version};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Rows are read and written so many at a time.
@@ -84,6 +85,30 @@ pub fn write(log: &Log, rows: FullCheckpoint, cursors: BTreeMap<String, Position
 /// [`Error::Journal`] when it cannot be read.
 pub fn newest(log: &Log) -> Result<Option<Rows>, Error> {
     Ok(log.newest_entities()?.map(|rows| Box::new(rows.map(|row| Ok(row?))) as Rows))
+}
+
+/// The entities of the newest full checkpoint file, and how far it goes.
+///
+/// # Errors
+/// [`Error::Lost`] when there is none; [`Error`] when it cannot be read.
+pub fn entities(log: &Log) -> Result<(Mark, Vec<(EntityId, EntityState, Version)>), Error> {
+    let rows =
+        newest(log)?.ok_or_else(|| Error::Lost("the first records, and there is no full checkpoint".to_owned()))?;
+    let (applied, mut entities) = (MemoryStore::default(), Vec::new());
+    for row in rows {
+        let (key, value) = row?;
+        match key.split_first() {
+            Some((&table, key)) if table == Table::Meta as u8 => {
+                let mut batch = Batch::default();
+                batch.put(Table::Meta, key, value);
+                applied.write(batch)?;
+            }
+            Some((&table, key)) if table == Table::Snapshot as u8 => entities.push(read_entity(key, &value)?),
+            _ => {}
+        }
+    }
+    let applied = read_applied(&applied)?.ok_or_else(|| Error::Lost("how far the full checkpoint goes".to_owned()))?;
+    Ok((applied.mark, entities))
 }
 
 /// Fills an empty store with the rows of a full checkpoint; how far it goes.

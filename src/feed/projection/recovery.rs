@@ -118,19 +118,20 @@ fn misfit(store: &dyn Store, start: &Start<'_>, checkpoint: Mark) -> Result<Opti
 
 /// Makes the store afresh: from the first record on, or where that is gone from the full checkpoint.
 fn rebuild(start: &Start<'_>, open: OpenStore<'_>) -> Result<(Projection, u64), Error> {
-    let mut projection = Projection::new(open(true)?, start.log, start.limits)?;
-    match follow(&mut projection, start) {
-        Err(error) if is_gone(&error) => {
-            let rows = (start.full)()?.ok_or(error)?;
-            let store = open(true)?;
-            let mark = full::restore(rows, &*store)?;
-            tracing::info!(frame = mark.seq, "the store was filled from a full checkpoint");
-            let mut projection = Projection::new(store, start.log, start.limits)?;
-            let frames = follow(&mut projection, start)?;
-            Ok((projection, frames))
-        }
-        followed => followed.map(|frames| (projection, frames)),
+    // Asked before there is a store: the one that is open must be gone before another takes its place.
+    let full = match start.frames.read(Position(1), 1) {
+        Err(gone @ journal::Error::Gone { .. }) => Some((start.full)()?.ok_or(gone)?),
+        Err(error) => return Err(error.into()),
+        Ok(_) => None,
+    };
+    let store = open(true)?;
+    if let Some(rows) = full {
+        let mark = full::restore(rows, &*store)?;
+        tracing::info!(frame = mark.seq, "the store was filled from a full checkpoint");
     }
+    let mut projection = Projection::new(store, start.log, start.limits)?;
+    let frames = follow(&mut projection, start)?;
+    Ok((projection, frames))
 }
 
 /// Takes in what comes after what was taken in.

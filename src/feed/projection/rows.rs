@@ -4,13 +4,14 @@ use super::entity::EntityState;
 use super::keys::{self, Place};
 use super::{Error, Mark};
 use crate::journal::LogId;
-use crate::store::{Batch, Read, Table};
+use crate::store::{Batch, Range, Read, Row, Table};
 use crate::verify::Totals;
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{BuyerRef, EntityId, OrderId};
 use stampede_actors::order::State;
 use stampede_actors::record::{Position, Version};
 use stampede_actors::time::Timestamp;
+use std::collections::VecDeque;
 
 /// Version of all of this. A store with another one is rebuilt.
 pub const FORMAT: u32 = 1;
@@ -52,6 +53,14 @@ pub fn read_applied(store: &dyn Read) -> Result<Option<Applied>, Error> {
         let (position, at) = (Position(row.position), Timestamp(row.at));
         Applied { log: LogId(row.log), mark: Mark { seq: row.seq, hash: row.hash, position, at }, totals: row.totals }
     }))
+}
+
+/// Which log the store follows, and how far it has come; `None` when it is new or of another format.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be read.
+pub fn applied(store: &dyn Read) -> Result<Option<(LogId, Mark)>, Error> {
+    Ok(read_applied(store)?.map(|applied| (applied.log, applied.mark)))
 }
 
 /// Writes how far the store has come.
@@ -172,4 +181,50 @@ fn listed(order: OrderId, state: &stampede_actors::order::Order) -> Option<Liste
     let place = Place { at: state.placed_at()?, order };
     let buyer = state.placement()?.buyer.clone();
     Some(Listed { place, buyer, state: state.state()?, attention: state.attention().is_some() })
+}
+
+/// All entities of a store, in the order of their keys, a few in memory at a time.
+pub struct SnapshotReader<'a> {
+    store: &'a dyn Read,
+    from: Vec<u8>,
+    ready: VecDeque<Row>,
+}
+
+/// Snapshots are read so many at a time.
+const READ: usize = 512;
+
+impl SnapshotReader<'_> {
+    /// Begins with the first one.
+    #[must_use]
+    pub fn new(store: &dyn Read) -> SnapshotReader<'_> {
+        SnapshotReader { store, from: Vec::new(), ready: VecDeque::new() }
+    }
+
+    fn read(&mut self) -> Result<Option<(EntityId, EntityState, Version)>, Error> {
+        if self.ready.is_empty() {
+            let range = Range { from: &self.from, to: None, reverse: false, limit: READ };
+            self.ready = self.store.range(Table::Snapshot, range)?.into();
+        }
+        let Some((key, bytes)) = self.ready.pop_front() else { return Ok(None) };
+        self.from = [&key, &[0][..]].concat();
+        read_entity(&key, &bytes).map(Some)
+    }
+}
+
+/// The entity of a row of [`Table::Snapshot`].
+///
+/// # Errors
+/// [`Error::Lost`] when the row is not what was written.
+pub fn read_entity(key: &[u8], bytes: &[u8]) -> Result<(EntityId, EntityState, Version), Error> {
+    let entity = EntityId::from_key(key).ok_or_else(|| Error::Lost("the key of a snapshot".to_owned()))?;
+    let (row, state) = SnapshotRow::decode(&entity, bytes)?;
+    Ok((entity, state, row.version))
+}
+
+impl Iterator for SnapshotReader<'_> {
+    type Item = Result<(EntityId, EntityState, Version), Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
 }

@@ -18,7 +18,7 @@ fn projection(store: &Arc<MemoryStore>) -> Projection {
 }
 
 /// A shop with a history of every kind, a frame every few commands.
-fn busy_shop(orders: u128) -> Shop {
+pub fn busy_shop(orders: u128) -> Shop {
     let mut shop = Shop::new();
     shop.stocked("mug", 500, None);
     shop.stocked("pen", 40, Some(3));

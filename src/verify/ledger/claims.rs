@@ -3,7 +3,7 @@
 use super::{Map, entry_of};
 use crate::verify::invariants::{self, Invariant, Stock, Violation};
 use crate::verify::summary::Totals;
-use stampede_actors::ids::{BuyerRef, HoldId, LocationId, OrderId, SkuId};
+use stampede_actors::ids::{BuyerRef, EntityId, HoldId, LocationId, OrderId};
 use stampede_actors::sku::{Event, Part, Units};
 use std::collections::BTreeMap;
 
@@ -67,7 +67,7 @@ impl Shelf {
         firm.map(|(hold, claim)| (*hold, claim.order))
     }
 
-    pub(super) fn take_in(&mut self, sku: &SkuId, event: &Event, totals: &mut Totals, found: &mut Vec<Violation>) {
+    pub(super) fn take_in(&mut self, sku: &EntityId, event: &Event, totals: &mut Totals, found: &mut Vec<Violation>) {
         totals.evaluated += 1;
         let broken = match event {
             Event::Listed(listing) => {

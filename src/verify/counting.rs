@@ -1,8 +1,8 @@
 //! The sums of the audit: what each entity adds to them, put in the place of what it added before.
 
-use super::entity::EntityState;
-use crate::verify::invariants::{self, OrderMoney, Stock};
-use crate::verify::{Totals, Violation};
+use super::invariants::{self, OrderMoney, Stock, Violation};
+use super::summary::Totals;
+use crate::feed::projection::EntityState;
 use stampede_actors::ids::EntityId;
 use stampede_actors::money::Money;
 use stampede_actors::order::{AttemptState, Order, RefundState, State};
@@ -22,6 +22,8 @@ pub struct Share {
 }
 
 impl Share {
+    /// What an entity in this state adds.
+    #[must_use]
     pub fn of(state: &EntityState) -> Share {
         match state {
             EntityState::Cart(_) => Share::default(),

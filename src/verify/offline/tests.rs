@@ -1,0 +1,170 @@
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::feed::projection::recovery::{Start, recover};
+use crate::feed::projection::tests::busy_shop;
+use crate::feed::projection::tests::shop::{Shop, buyer, depot, sku};
+use crate::feed::projection::{Mark, Projection, full};
+use crate::journal::{CommitLog, Config, FrameBody, Outcome, Wal};
+use crate::store::{Batch, Store, Table};
+use stampede_actors::ids::HoldId;
+use stampede_actors::record::Event;
+use stampede_actors::sku::{Event as SkuEvent, Part};
+use stampede_actors::time::Span;
+
+fn config() -> Config {
+    Config { segment_bytes: 64 << 10, frame_bytes: 8 << 10, ..Config::default() }
+}
+
+/// Commits a shop's frames to a log in `dir`, and writes the store when wanted.
+fn write_log(dir: &Path, shop: &Shop, with_store: bool) {
+    let disk: SharedDisk = Arc::new(RealDisk::default());
+    let mut opened = Wal::open(&disk, dir, config(), &ManualClock::new(shop.now)).unwrap();
+    let mut body = FrameBody::with_capacity(64 << 10);
+    for frame in &shop.frames {
+        body.clear(frame.first, frame.at);
+        frame.records.iter().for_each(|record| assert!(body.push(record, 1 << 20)));
+        while !opened.wal.make_room(body.frame_len()).unwrap() {
+            opened.upkeep.step(shop.now).unwrap();
+        }
+        assert!(matches!(opened.wal.commit(&mut body), Outcome::Committed { .. }));
+        opened.upkeep.step(shop.now).unwrap();
+    }
+    opened.wal.close().unwrap();
+    if with_store {
+        write_store(dir, &opened.log).checkpoint().unwrap();
+    }
+}
+
+fn write_store(dir: &Path, log: &Arc<Log>) -> Projection {
+    struct Frames(Arc<Log>);
+    impl crate::feed::FrameSource for Frames {
+        fn read(&self, from: Position, _: usize) -> Result<Vec<Committed>, journal::Error> {
+            let mut reader = self.0.read_from(from)?;
+            std::iter::from_fn(|| reader.next().transpose()).collect()
+        }
+    }
+    let frames = Frames(Arc::clone(log));
+    let limits = crate::feed::projection::Limits::default();
+    let (head, checkpoint) = (log.head(), None);
+    let start = Start { log: log.id(), head, frames: &frames, checkpoint, full: &|| full::newest(log), limits };
+    let open = |afresh| if afresh { DiskStore::create } else { DiskStore::open };
+    recover(&start, &|afresh| Ok(Arc::new(open(afresh)(&dir.join("store"), Limits::default())?))).unwrap().0
+}
+
+fn check(dir: &Path) -> Report {
+    verify(dir, &mut |done, all| assert!(done <= all)).unwrap()
+}
+
+#[test]
+fn a_right_log_and_its_store_are_found_right() {
+    let (shop, dir) = (busy_shop(400), tempfile::tempdir().unwrap());
+    write_log(dir.path(), &shop, true);
+    let report = check(dir.path());
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!((report.store, report.was_clean, report.first), (StoreState::Compared, true, 1));
+    assert_eq!(report.position, shop.head().position.0);
+    assert_eq!(report.records, report.position);
+    assert_eq!(report.entities, shop.entities().len());
+    assert_eq!((report.audit.oversold, report.audit.violated), (0, 0));
+    assert_eq!(report.audit.charges, report.audit.captured_orders);
+    assert!(report.audit.evaluated > 2_000);
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!((json["store"].as_str(), json["audit"]["oversold"].as_i64()), (Some("compared"), Some(0)));
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    assert_eq!(check(dir.path()).store, StoreState::Absent);
+}
+
+#[test]
+fn a_record_that_oversells_is_found_where_it_is() {
+    let (mut shop, dir) = (busy_shop(30), tempfile::tempdir().unwrap());
+    let (at, expires_at) = (shop.now, shop.now.plus(Span::minutes(1)));
+    let parts = vec![Part { location: depot(), units: 1_000 }];
+    let (hold, buyer) = (HoldId(5), buyer("b"));
+    let event = SkuEvent::Held { hold, buyer, order: None, parts, at, expires_at, tentative: false };
+    shop.forge(vec![(EntityId::Sku(sku("mug")), Event::Sku(event))]);
+    shop.frame();
+    write_log(dir.path(), &shop, false);
+    let report = check(dir.path());
+    let first = &report.findings[0];
+    assert_eq!(first.violation.invariant, Invariant::Oversell);
+    assert_eq!((first.seq, first.position), (Some(report.head), Some(report.position)));
+    assert!(first.file.as_ref().unwrap().starts_with(dir.path()) && first.offset.unwrap() > 0);
+    let second = &report.findings[1].violation;
+    assert!(second.invariant == Invariant::Replay && second.detail.contains("oversold"), "{second:?}");
+    assert_eq!(report.audit.violated, report.found);
+    let json = serde_json::to_value(first).unwrap();
+    assert_eq!((json["invariant"].as_str(), json["entity"].as_str()), (Some("oversell"), Some("sku mug")));
+}
+
+#[test]
+fn a_store_that_says_something_else_is_found() {
+    let (shop, dir) = (busy_shop(30), tempfile::tempdir().unwrap());
+    write_log(dir.path(), &shop, true);
+    let store = DiskStore::open(&dir.path().join("store"), Limits::default()).unwrap();
+    let (mug, pen) = (EntityId::Sku(sku("mug")).key(), EntityId::Sku(sku("pen")).key());
+    let mut batch = Batch::default();
+    batch.put(Table::Snapshot, &mug, store.get(Table::Snapshot, &pen).unwrap().unwrap());
+    store.write(batch).unwrap();
+    store.sync().unwrap();
+    drop(store);
+    let report = check(dir.path());
+    let found: Vec<_> = report.findings.iter().map(|finding| finding.violation.invariant).collect();
+    assert_eq!(found, [Invariant::StoreMatchesLog]);
+    assert_eq!(report.findings[0].violation.entity, "sku mug");
+}
+
+#[test]
+fn damage_is_named_with_file_and_offset() {
+    let (shop, dir) = (busy_shop(100), tempfile::tempdir().unwrap());
+    write_log(dir.path(), &shop, false);
+    let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("wal")).unwrap().map(|f| f.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    segments.sort();
+    let mut bytes = std::fs::read(&segments[0]).unwrap();
+    bytes[4 * 4096 + 200] ^= 1;
+    std::fs::write(&segments[0], bytes).unwrap();
+    let error = verify(dir.path(), &mut |_, _| {}).unwrap_err();
+    assert!(matches!(&error, Error::Journal(journal::Error::Corrupt(_))), "{error}");
+}
+
+#[test]
+fn a_directory_without_a_log_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(verify(dir.path(), &mut |_, _| {}).is_err());
+}
+
+#[test]
+fn s04_deleted_history_stands_as_the_full_checkpoint_says() {
+    let (shop, dir) = (busy_shop(300), tempfile::tempdir().unwrap());
+    write_log(dir.path(), &shop, false);
+    let disk: SharedDisk = Arc::new(RealDisk::default());
+    let mut opened = Wal::open(&disk, dir.path(), config(), &ManualClock::new(shop.now)).unwrap();
+    let mark: Mark = {
+        let mut projection = write_store(dir.path(), &opened.log);
+        let rows = projection.full_checkpoint().unwrap();
+        full::write(&opened.log, rows, std::collections::BTreeMap::new()).unwrap()
+    };
+    while opened.upkeep.step(shop.now).unwrap() {}
+    opened.wal.close().unwrap();
+    drop(opened);
+    // The archive's first segments are deleted, as an age limit would.
+    let mut archived: Vec<_> =
+        std::fs::read_dir(dir.path().join("archive")).unwrap().map(|file| file.unwrap().path()).collect();
+    archived.sort();
+    assert!(archived.len() > 2, "{archived:?}");
+    std::fs::remove_file(&archived[0]).unwrap();
+    let report = check(dir.path());
+    assert!(report.is_sound(), "{:?}", report.findings);
+    assert_eq!(report.first, mark.position.0 + 1);
+    assert_eq!(report.entities, shop.entities().len());
+    assert_eq!(report.audit.allocated_supply, 540);
+    // And the store can still be made.
+    std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    let opened = Wal::open(&disk, dir.path(), config(), &ManualClock::new(shop.now)).unwrap();
+    let rebuilt = write_store(dir.path(), &opened.log).reader();
+    for (entity, state, version) in shop.entities() {
+        assert_eq!(rebuilt.current(&entity).unwrap(), Some((state, version)), "{entity}");
+    }
+}
