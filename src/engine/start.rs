@@ -93,7 +93,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let began = Instant::now();
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).map_err(Error::io("cannot make the data directory"))?;
-    let disk: SharedDisk = Arc::new(RealDisk::at(&dir).map_err(Error::io("cannot use the data directory"))?);
+    let disk: SharedDisk = Arc::new(RealDisk);
     let boot_clock = Arc::new(BootClock::new());
     let opened = Wal::open(&disk, &dir, journal_config(&config), &*boot_clock)?;
     let ids = Ids::open(&dir).map_err(Error::io("cannot read or make the server's secret"))?;
@@ -127,7 +127,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let (stopped_to, stopped) = watch::channel(None);
     let listener = Arc::new(Listener { fabric: Arc::clone(&fabric), stopped: stopped_to });
     let log_thread = LogThread::start(
-        Box::new(opened.wal),
+        opened.wal,
         opened.upkeep,
         queue.clone(),
         boot_clock.clone(),

@@ -15,7 +15,7 @@ use crate::disk::{Access, File, SharedDisk};
 use stampede_actors::record::Position;
 use stampede_actors::time::Timestamp;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 mod sections;
@@ -30,7 +30,10 @@ const KEPT: usize = 2;
 const HEAD_MAX: u64 = 1 << 20;
 
 /// Keys and states of all entities, as the caller encodes them. After an error there is no new checkpoint.
-pub type Entities<'a> = &'a mut dyn Iterator<Item = std::io::Result<(Vec<u8>, Vec<u8>)>>;
+pub type Entities<'a> = &'a mut dyn Iterator<Item = io::Result<Entity>>;
+
+/// Key and state of one.
+pub type Entity = (Vec<u8>, Vec<u8>);
 
 /// The store has everything up to here.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -146,7 +149,11 @@ pub(super) fn write(
         }
         file.sync()
     };
-    write().map_err(Error::io("write", &draft))?;
+    if let Err(error) = write() {
+        // What was written of it takes space that somebody else could use; at the next start it goes in any case.
+        let _ = disk.remove(&draft);
+        return Err(Error::io("write", &draft)(error));
+    }
     disk.rename(&draft, &target).map_err(Error::io("rename", &draft))?;
     let folder = folder(dir);
     disk.sync_dir(&folder).map_err(Error::io("sync", &folder))?;

@@ -9,7 +9,7 @@ use super::{Corrupt, Cut, Error, Head, Seq};
 use crate::disk::{Access, AlignedBuf, BLOCK, SharedDisk};
 use crate::journal::blocks::Blocks;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Bytes read at once while looking beyond the end.
 const PIECE: usize = 1 << 20;
@@ -159,7 +159,7 @@ fn end(blocks: &mut Blocks, facts: &Superblock, number: u64, head: &Head, path: 
 }
 
 /// Makes everything from `offset` to `end` zero, durably.
-pub fn clean(disk: &SharedDisk, path: &PathBuf, offset: u64, end: u64) -> Result<(), Error> {
+pub fn clean(disk: &SharedDisk, path: &Path, offset: u64, end: u64) -> Result<(), Error> {
     let file = disk.open(path, Access::Direct).map_err(Error::io("open", path))?;
     let zeros = AlignedBuf::zeroed(PIECE);
     let mut at = offset;

@@ -1,6 +1,6 @@
 //! The entities of a full checkpoint, in blocks with a checksum each.
 
-use super::Entities;
+use super::{Entities, Entity};
 use crate::disk::File;
 use crate::journal::frame::{Fields, crc};
 use crate::journal::{Corrupt, Error};
@@ -58,7 +58,7 @@ impl EntityReader {
         EntityReader { file, path: path.to_owned(), offset, block: Vec::new(), used: 0, ended: false }
     }
 
-    fn read(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, Error> {
+    fn read(&mut self) -> Result<Option<Entity>, Error> {
         if self.used == self.block.len() {
             self.read_block()?;
         }
@@ -112,7 +112,7 @@ impl EntityReader {
 }
 
 impl Iterator for EntityReader {
-    type Item = Result<(Vec<u8>, Vec<u8>), Error>;
+    type Item = Result<Entity, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {

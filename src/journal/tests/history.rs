@@ -110,7 +110,7 @@ fn s04_an_archive_goes_only_when_old_and_covered_by_two_full_checkpoints() {
     let full = |rig: &Rig| {
         let Head { seq, hash, position, at, .. } = rig.log.head();
         let checkpoint = Checkpoint { seq, position, hash, at, cursors: rig.log.cursors() };
-        let mut entities = [(b"key".to_vec(), seq.to_le_bytes().to_vec())].into_iter();
+        let mut entities = [Ok((b"key".to_vec(), seq.to_le_bytes().to_vec()))].into_iter();
         rig.log.checkpoint(&checkpoint, Some(&mut entities)).unwrap();
         checkpoint
     };
@@ -163,7 +163,7 @@ fn a_full_checkpoint_holds_many_entities_and_every_damage_to_it_is_seen() {
     let Head { seq, hash, position, at, .. } = rig.log.head();
     let checkpoint = Checkpoint { seq, position, hash, at, cursors: [("feed".to_owned(), Position(1))].into() };
     let all = || (0..5_000u32).map(|i| (i.to_be_bytes().to_vec(), vec![i as u8; 100]));
-    rig.log.checkpoint(&checkpoint, Some(&mut all())).unwrap();
+    rig.log.checkpoint(&checkpoint, Some(&mut all().map(Ok))).unwrap();
     assert!(rig.log.entities(&checkpoint).unwrap().unwrap().map(Result::unwrap).eq(all()));
     disk.kill();
     let contents = disk.contents();
@@ -175,6 +175,19 @@ fn a_full_checkpoint_holds_many_entities_and_every_damage_to_it_is_seen() {
     }
     let rig = Rig::open(&SimDisk::with_contents(1, &contents), small()).unwrap();
     assert_eq!(rig.checkpoint, Some(checkpoint));
+}
+
+#[test]
+fn a_store_that_cannot_be_read_makes_no_checkpoint() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    rig.frame(1);
+    let Head { seq, hash, position, at, .. } = rig.log.head();
+    let checkpoint = Checkpoint { seq, position, hash, at, ..Checkpoint::default() };
+    let mut rows = [Ok((vec![1], vec![2])), Err(io::Error::other("the store is broken"))].into_iter();
+    assert!(rig.log.checkpoint(&checkpoint, Some(&mut rows)).is_err());
+    assert_eq!(disk.list(&Path::new(DIR).join("checkpoint")).unwrap(), Vec::<String>::new());
+    assert!(matches!(rig.frame(1), Turn::Wait { .. }), "and the log goes on");
 }
 
 #[test]
