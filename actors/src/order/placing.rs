@@ -8,7 +8,7 @@ pub use words::{HoldAnswer, HoldRequest, LineRefusal, Next, PlaceRefusal, PlaceR
 use crate::cart::MAX_LINES;
 use crate::ids::{BuyerRef, HoldId, OrderId, SkuId};
 use crate::order::{Line, Placement, Refusal};
-use crate::sku::MAX_UNITS;
+use crate::sku::{self, MAX_UNITS};
 use crate::time::{Span, Timestamp};
 use iso_currency::Currency;
 
@@ -191,6 +191,10 @@ impl<F> Claim<F> {
             HoldAnswer::Refused(refusal) => return ClaimState::Refused(refusal.into(), Held::No),
             HoldAnswer::Failed(failure) => return ClaimState::Failed(failure),
         };
+        if parts.iter().map(|part| u64::from(part.units)).sum::<u64>() != u64::from(self.wanted.units) {
+            // The answer to an earlier request of this order's key, which wanted something else.
+            return ClaimState::Refused(sku::Refusal::HoldDiffers.into(), Held::Yes);
+        }
         if let Some(expected) = self.wanted.expected_price.filter(|expected| *expected != unit_price) {
             let why = LineRefusal::PriceChanged { expected, actual: unit_price };
             return ClaimState::Refused(why, Held::Yes);

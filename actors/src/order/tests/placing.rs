@@ -178,3 +178,11 @@ fn a_bad_request_asks_for_nothing() {
     let nobody = PlaceRequest { buyer: None, ..request(vec![wanted("a", 1)]) };
     assert_eq!(refused(nobody), Refusal::Invalid("an order names its buyer"));
 }
+
+#[test]
+fn a_grant_of_other_units_is_no_grant() {
+    let (mut placing, _) = start(vec![wanted("a", 2)]);
+    let Next::Refuse { release, refusal } = placing.answered(ORDER.hold(0), granted(1, 100, 1)) else { panic!() };
+    assert_eq!(release, [(sku("a"), ORDER.hold(0))]);
+    assert_eq!(refusal.code(), "hold_differs");
+}
