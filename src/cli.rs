@@ -8,6 +8,7 @@ pub mod logging;
 pub mod out;
 
 use anyhow::Context;
+use crate::{demo, measure};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
@@ -81,6 +82,8 @@ const EXITS: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 void, 9
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A flash sale on the real server that proves its own result.
+    Demo(demo::Options),
     /// Import SKUs, locations, units and prices from a CSV file.
     Import(import::Args),
     /// Check this machine: ports, limits, clock, disk, memory, data directory.
@@ -89,6 +92,9 @@ enum Command {
     Completions(completions::Args),
     /// Configuration.
     Config(explain::Args),
+    /// What an order costs, against a request that does nothing.
+    #[command(hide = true)]
+    Measure(measure::Args),
 }
 
 /// Runs the program with these arguments, the program's name first.
@@ -102,10 +108,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let outcome = match cli.command {
+        Command::Demo(options) => demo::run(&options),
         Command::Import(args) => import::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Config(args) => explain::run(&args),
+        Command::Measure(args) => measure::run(&args),
     };
     outcome.unwrap_or_else(|stop| {
         out::complain(&format!("error: {:#}", stop.error));

@@ -1,0 +1,120 @@
+//! The shop as its visitors see it: how a request is sent until there is a definite answer, and what is written down.
+
+use crate::client::{Answer, Failure, Pool, Request};
+use crate::demo::crowd::Crowd;
+use crate::demo::ledger::Ledger;
+use crate::demo::shelf::Shelf;
+use crate::demo::stats::{Kind, Stats};
+use std::cell::RefCell;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Longest wait for one answer; longer than the server's own limit.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// A request without a definite answer after this is given up, and the run fails.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// What all visitors of one sale share. Everything lives on one thread.
+#[derive(Debug)]
+pub struct Shop {
+    /// The way in.
+    pub pool: Pool,
+    /// Who comes.
+    pub crowd: Crowd,
+    /// What is for sale.
+    pub shelves: Vec<Shelf>,
+    /// What was felt.
+    pub stats: RefCell<Stats>,
+    /// What was acknowledged.
+    pub ledger: RefCell<Ledger>,
+}
+
+/// A definite answer.
+#[derive(Debug)]
+pub enum Reply {
+    /// 2xx.
+    Accepted(Answer),
+    /// No, with this code; a later try may succeed.
+    Refused(String),
+}
+
+impl Shop {
+    /// A shop behind `pool`, before the first visitor.
+    #[must_use]
+    pub fn new(pool: Pool, crowd: Crowd, shelves: Vec<Shelf>) -> Shop {
+        Shop { pool, crowd, shelves, stats: RefCell::default(), ledger: RefCell::default() }
+    }
+
+    /// Sends a request until there is a definite answer, the same bytes each time. The latency counts from `meant_at`,
+    /// the moment at which the buyer meant to send it, so that waiting in any queue of ours is in it.
+    /// Nothing: given up.
+    pub async fn ask(&self, request: &Request, meant_at: Instant) -> Option<Reply> {
+        loop {
+            let wait = match self.pool.send(request, PATIENCE).await {
+                Ok(answer) => match busy(&answer) {
+                    Some(wait) => self.polite(&answer, wait),
+                    None => return Some(self.definite(answer, meant_at)),
+                },
+                Err(Failure::Malformed(what)) => {
+                    self.stats.borrow_mut().unexpected(what);
+                    Duration::from_millis(100)
+                }
+                Err(Failure::Connection(_) | Failure::HungUp | Failure::TimedOut(_)) => Duration::from_millis(50),
+            };
+            if meant_at.elapsed() > GIVE_UP {
+                self.stats.borrow_mut().gave_up += 1;
+                return None;
+            }
+            self.stats.borrow_mut().sent_again += 1;
+            // Spread, so that those who were cut off together do not come back together.
+            sleep(wait.mul_f64(rand::random_range(1.0..1.5))).await;
+        }
+    }
+
+    /// Looks at something without being a buyer: not counted, one try. Nothing: no 200 with JSON.
+    pub async fn look(&self, path: &str) -> Option<serde_json::Value> {
+        let answer = self.pool.send(&Request::get(path), PATIENCE).await.ok()?;
+        if answer.status() == 200 { answer.json() } else { None }
+    }
+
+    fn definite(&self, answer: Answer, meant_at: Instant) -> Reply {
+        let stats = &mut *self.stats.borrow_mut();
+        let latency = meant_at.elapsed();
+        let code = match answer.status() {
+            200..=299 => {
+                stats.answered(Kind::Accepted, latency);
+                return Reply::Accepted(answer);
+            }
+            402 | 409 | 410 => answer.code(),
+            // A hold that ran out is not there any more.
+            404 if answer.code() == "hold_ended" => answer.code(),
+            status => {
+                let body = String::from_utf8_lossy(&answer.body);
+                stats.unexpected(format!("{status} {body}"));
+                answer.code()
+            }
+        };
+        stats.answered(Kind::Refused, latency);
+        stats.refused(&code);
+        Reply::Refused(code)
+    }
+
+    /// A busy answer says when to come back; one that does not is counted as a defect.
+    fn polite(&self, answer: &Answer, wait: Duration) -> Duration {
+        if answer.head.retry_after.is_none() {
+            let what = format!("{} without Retry-After: {}", answer.status(), answer.code());
+            self.stats.borrow_mut().unexpected(what);
+        }
+        wait
+    }
+}
+
+/// How long a busy server asks to wait; nothing when the answer is definite.
+fn busy(answer: &Answer) -> Option<Duration> {
+    let in_flight = || answer.status() == 409 && answer.code() == "idempotency_key_in_flight";
+    if !matches!(answer.status(), 429 | 503) && !in_flight() {
+        return None;
+    }
+    let exact = answer.json().and_then(|body| body.get("retry_after_ms")?.as_u64()).map(Duration::from_millis);
+    Some(exact.or(answer.head.retry_after).unwrap_or(Duration::from_millis(100)).min(Duration::from_secs(5)))
+}
