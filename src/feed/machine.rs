@@ -53,7 +53,7 @@ impl Feed {
     pub fn resume(config: &Config, cursor: Position, head: Position) -> Feed {
         // A cursor beyond the head would belong to another log: nothing is skipped because of it.
         let cursor = cursor.min(head);
-        let lanes = Queue::ALL.map(|queue| Lane::new(cursor, config.waiting, config.working(queue)));
+        let lanes = Queue::ALL.map(|queue| Lane::new(cursor, head, config.waiting, config.working(queue)));
         Feed { lanes, head, inherited: head }
     }
 
@@ -68,26 +68,25 @@ impl Feed {
         let mut index = 0;
         for (position, record) in (frame.first.0..).map(Position).zip(&frame.records) {
             for entry in &record.entries {
-                if let (EntityId::Order(order), Event::Order(event)) = (&entry.entity, &entry.event)
-                    && let Some(step) = order::opens(event)
-                {
-                    let queue = Queue::of(step) as usize;
-                    if takers[queue] && position > self.lanes[queue].read {
-                        self.lanes[queue].push(Message {
-                            id: MessageId { log: EMBEDDED_LOG, seq: frame.seq, index },
-                            position,
-                            order: *order,
-                            step,
-                            at: record.at,
-                            inherited: position <= self.inherited,
-                        });
+                if let (EntityId::Order(order), Event::Order(event)) = (&entry.entity, &entry.event) {
+                    let inherited = position <= self.inherited;
+                    if let Some(step) = order::opens(event) {
+                        let lane = &mut self.lanes[Queue::of(step) as usize];
+                        if takers[Queue::of(step) as usize] && position > lane.read {
+                            let id = MessageId { log: EMBEDDED_LOG, seq: frame.seq, index };
+                            lane.push(Message { id, position, order: *order, step, at: record.at, inherited });
+                        }
+                    } else if let order::Event::Answered { step, .. } = event
+                        && inherited
+                    {
+                        self.lanes[Queue::of(*step) as usize].answered(*order, *step);
                     }
                 }
                 index += 1;
             }
         }
         for (lane, _) in self.lanes.iter_mut().zip(takers).filter(|(_, takes)| *takes) {
-            lane.read = frame.last();
+            lane.has_read(frame.last());
         }
     }
 
@@ -100,7 +99,7 @@ impl Feed {
     /// nothing has room.
     #[must_use]
     pub fn wanted(&self) -> Option<Position> {
-        let behind = self.lanes.iter().filter(|lane| lane.read < self.head && lane.is_half_empty());
+        let behind = self.lanes.iter().filter(|lane| lane.read < self.head && lane.is_hungry());
         behind.map(|lane| Position(lane.read.0 + 1)).min()
     }
 

@@ -79,9 +79,6 @@ pub struct Callback {
 
 /// Somebody who moves money for us.
 pub trait PaymentProvider: Send + Sync {
-    /// The label in metrics.
-    fn name(&self) -> &'static str;
-
     /// Makes a call. `Unknown` when the provider does not say; the future may also be dropped at the time-out, which
     /// takes nothing back.
     fn call(&self, call: Call) -> BoxFuture<'static, Answer>;

@@ -31,7 +31,7 @@ const UNASKED: usize = 1_024;
 /// Callbacks and shipments that are being taken in at once, together.
 const UNASKED_AT_ONCE: usize = 256;
 /// Longest that work in progress may take when the thread is asked to stop.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(2);
 
 /// What the thread is made of.
 pub struct Parts {
@@ -155,9 +155,11 @@ impl Driver {
         provider.listen(to_us);
         let (to_us, shipments) = mpsc::channel(UNASKED);
         warehouse.listen(to_us);
+        let mut terms = config.terms;
+        terms.key_lifetime = terms.key_lifetime.min(provider.key_lifetime());
         Driver {
             feed: Feed::resume(&config.feed, cursor.position(), head),
-            world: World { provider, warehouse, clock, vitals, terms: config.terms },
+            world: World { provider, warehouse, clock, vitals, terms },
             inlet,
             source,
             cursor,

@@ -98,12 +98,6 @@ impl Vitals {
         self.calls[operation as usize][outcome as usize].load(Relaxed)
     }
 
-    /// Calls of all operations that had this outcome.
-    #[must_use]
-    pub fn payment_attempts(&self, outcome: PaymentOutcome) -> u64 {
-        Operation::ALL.into_iter().map(|operation| self.calls(operation, outcome)).sum()
-    }
-
     pub(super) fn called(&self, operation: Operation, outcome: PaymentOutcome) {
         self.calls[operation as usize][outcome as usize].fetch_add(1, Relaxed);
     }

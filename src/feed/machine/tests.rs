@@ -164,6 +164,46 @@ fn s18_a_start_has_caught_up_when_everything_that_waited_is_finished() {
 }
 
 #[test]
+fn a_start_does_not_do_again_what_the_log_itself_answers() {
+    let answered = |n: u64, order: u128, step| {
+        let (at, answer) = (Timestamp(n as i64), Answer::Done { reference: None });
+        let event = Event::Order(Happened::Answered { step, answer, at });
+        let entries = vec![Entry { entity: EntityId::Order(OrderId(order)), version: 2, event }];
+        Record { at, entries }
+    };
+    let asked = |n: u64, order: u128| {
+        let (at, step) = (Timestamp(n as i64), Step::Authorize { attempt: 1 });
+        let event = Event::Order(Happened::Asked { step, tries: 2, at, ask_at: at });
+        Record { at, entries: vec![Entry { entity: EntityId::Order(OrderId(order)), version: 2, event }] }
+    };
+    let mut frame = log(&[PAY]).remove(0);
+    let pay = Step::Authorize { attempt: 1 };
+    frame.records = vec![record(1, PAY), record(2, PAY), record(3, PAY), answered(4, 1, pay), asked(5, 2)];
+    let mut feed = Feed::resume(&Config::default(), Position(0), Position(5));
+    assert_eq!(feed.next(Queue::Payment), None, "the past is read first");
+    feed.ingest(&frame);
+    let left: Vec<_> = drain(&mut feed, Queue::Payment).iter().map(|m| (m.order.0, m.position.0)).collect();
+    assert_eq!(left, [(3, 3), (2, 5)], "order 1 has its answer, order 2 was asked again");
+    assert_eq!(feed.cursor(), Position(2));
+}
+
+#[test]
+fn a_past_that_does_not_fit_is_worked_on_while_it_is_read() {
+    let frames = log(&[PAY; 50]);
+    let mut feed = Feed::resume(&NARROW, Position(0), Position(50));
+    let mut done = Vec::new();
+    while let Some(from) = feed.wanted() {
+        feed.ingest(&frames[from.0 as usize - 1]);
+        while let Some(message) = feed.next(Queue::Payment) {
+            done.push(message.position.0);
+            feed.acknowledge(Queue::Payment, message.id);
+        }
+    }
+    assert_eq!(done, (1..=50).collect::<Vec<_>>());
+    assert!(feed.caught_up());
+}
+
+#[test]
 fn s06_a_cursor_beyond_the_log_skips_nothing() {
     let mut feed = Feed::resume(&Config::default(), Position(99), Position(0));
     log(&[PAY]).iter().for_each(|frame| feed.ingest(frame));

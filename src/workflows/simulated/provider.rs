@@ -180,10 +180,6 @@ impl Inner {
 }
 
 impl PaymentProvider for SimulatedProvider {
-    fn name(&self) -> &'static str {
-        "simulated"
-    }
-
     fn call(&self, call: Call) -> BoxFuture<'static, Answer> {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
