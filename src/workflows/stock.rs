@@ -54,7 +54,7 @@ impl Stock {
         for ((sku, command), result) in self.batch.commands().zip(results) {
             match (command, result) {
                 (_, Ok(_)) => {}
-                (Command::Release { hold }, Err(Failure::Sku(Refusal::HoldAllocated))) if self.giving_back => {
+                (Command::Release { hold, .. }, Err(Failure::Sku(Refusal::HoldAllocated))) if self.giving_back => {
                     further.push((sku.clone(), Command::CancelAllocation { hold: *hold }));
                 }
                 // Nothing left to give back is what was asked for.
@@ -74,7 +74,7 @@ fn commands(id: OrderId, order: &Order, placement: &Placement, step: Step) -> Op
     };
     Some(match step {
         Step::Allocate => of_lines(&|line| Command::Allocate { hold: line.hold, order: id }),
-        Step::GiveBack => of_lines(&|line| Command::Release { hold: line.hold }),
+        Step::GiveBack => of_lines(&|line| Command::Release { hold: line.hold, order: Some(id) }),
         Step::GiveBackUnits { refund } => taken_out(placement, order.refund(refund)?),
         Step::ShipStock { shipment } => {
             let shipment = order.shipment(shipment)?;

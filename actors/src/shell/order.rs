@@ -183,10 +183,11 @@ impl OrderActor {
     }
 
     fn release(&mut self, holds: Vec<(SkuId, HoldId)>) {
+        let order = Some(self.id());
         for (sku, hold) in holds {
             lane::send(Envelope {
                 to: EntityId::Sku(sku),
-                question: Question::Sku(sku::Command::Release { hold }),
+                question: Question::Sku(sku::Command::Release { hold, order }),
                 reply: ReplyTo::nobody(),
                 rests_on: Position(0),
             });

@@ -65,8 +65,9 @@ pub enum Command {
     Hold { hold: HoldId, units: Units, buyer: BuyerRef, order: Option<OrderId>, ttl: Span, tentative: bool },
     /// Moves the deadline to `until`, never past creation + the cap on total hold time, and never back.
     Extend { hold: HoldId, until: Timestamp },
-    /// Gives the units back.
-    Release { hold: HoldId },
+    /// Gives the units back. `order`: by the order that has the hold; without, by the client that named it, and then
+    /// refused once an order has taken it over. Nothing happens to a hold of another order.
+    Release { hold: HoldId, order: Option<OrderId> },
     /// Expires overdue holds, a bounded number at a time. Sent by timers.
     Tick,
     /// Makes a hold firm for its order: it no longer expires.

@@ -104,7 +104,7 @@ impl Sku {
                 self.hold_units(&Wish { hold, units, buyer, order, ttl, tentative }, context)
             }
             Command::Extend { hold, until } => self.extend(*hold, *until, context),
-            Command::Release { hold } => self.release(*hold, context),
+            Command::Release { hold, order } => self.release(*hold, *order, context),
             Command::Tick => Ok(self.expire(at)),
             Command::Allocate { hold, order } => self.allocate(*hold, *order, context),
             Command::Ship { hold, shipment, parts } => self.ship(*hold, *shipment, parts, context),

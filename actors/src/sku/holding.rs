@@ -145,10 +145,11 @@ impl Sku {
         Ok((expires_at > claim.expires_at).then(|| vec![Event::Extended { hold, expires_at }]))
     }
 
-    pub(super) fn release(&self, hold: HoldId, context: Context<'_>) -> Decision {
+    pub(super) fn release(&self, hold: HoldId, order: Option<OrderId>, context: Context<'_>) -> Decision {
         match self.claims.get(&hold) {
             None => Ok(None),
-            Some(claim) if claim.firm => Err(Refusal::HoldAllocated),
+            Some(claim) if order.is_some() && claim.order != order => Ok(None),
+            Some(claim) if claim.firm || claim.order != order => Err(Refusal::HoldAllocated),
             Some(_) => Ok(Some(vec![Event::Ended { hold, how: End::Released, at: context.at.now }])),
         }
     }

@@ -72,7 +72,7 @@ fn holding() -> impl Strategy<Value = Command> {
             }
         ),
         2 => (hold_id(), 0..40i64).prop_map(|(hold, s)| Command::Extend { hold, until: Timestamp(s * 1_000_000) }),
-        1 => hold_id().prop_map(|hold| Command::Release { hold }),
+        1 => (hold_id(), option::of(order_id())).prop_map(|(hold, order)| Command::Release { hold, order }),
         1 => Just(Command::Tick),
     ]
 }

@@ -99,10 +99,6 @@ impl TestLoader {
         self.serve();
     }
 
-    pub fn waiting(&self) -> usize {
-        self.waiting.lock().len()
-    }
-
     fn serve(&self) {
         if self.paused.load(Ordering::SeqCst) {
             return;

@@ -143,7 +143,7 @@ fn s19_an_allocation_that_comes_too_late_voids_the_authorisation() {
     world.run_until(|world| world.ends.contains_key(&End::Unknown));
     let sku = world.skus.keys().next().unwrap().clone();
     let hold = ORDER.hold(0);
-    world.sku(&sku, &stampede_actors::sku::Command::Release { hold }).unwrap();
+    world.sku(&sku, &stampede_actors::sku::Command::Release { hold, order: Some(ORDER) }).unwrap();
     let world = ends_as(world, State::Expired);
     let money = world.desk.books().by_order()[&ORDER];
     assert_eq!((money.authorisations, money.voids, money.captures), (1, 1, 0));

@@ -119,7 +119,7 @@ impl World {
                 sku::Command::Hold { hold, units: *units, buyer, order, ttl: HOLDS, tentative: wanted.len() > 1 };
             if self.sku(sku, &wish).is_err() {
                 for (index, (sku, _)) in wanted[..index].iter().enumerate() {
-                    self.sku(sku, &sku::Command::Release { hold: order.unwrap().hold(index) }).unwrap();
+                    self.sku(sku, &sku::Command::Release { hold: order.unwrap().hold(index), order }).unwrap();
                 }
                 return None;
             }

@@ -89,13 +89,21 @@ fn an_extension_never_passes_the_cap_and_never_goes_back() {
 #[test]
 fn a_release_gives_the_units_back_once() {
     let given = [received(1), held(A, 1)];
-    check(&given, Command::Release { hold: A }, Ok(vec![ended(A, End::Released)]));
+    check(&given, Command::Release { hold: A, order: None }, Ok(vec![ended(A, End::Released)]));
     let released = [received(1), held(A, 1), ended(A, End::Released)];
-    check(&released, Command::Release { hold: A }, Ok(vec![]));
+    check(&released, Command::Release { hold: A, order: None }, Ok(vec![]));
     check(&released, hold(B, 1), Ok(vec![held(B, 1)]));
-    check(&released, Command::Release { hold: HoldId(99) }, Ok(vec![]));
+    check(&released, Command::Release { hold: HoldId(99), order: None }, Ok(vec![]));
     let firm = [received(1), held_for(A, 1, ORDER), allocated(A, ORDER)];
-    check(&firm, Command::Release { hold: A }, Err(Refusal::HoldAllocated));
+    check(&firm, Command::Release { hold: A, order: Some(ORDER) }, Err(Refusal::HoldAllocated));
+}
+
+#[test]
+fn a_hold_that_an_order_has_is_released_by_that_order_only() {
+    let given = [received(1), held_for(A, 1, ORDER)];
+    check(&given, Command::Release { hold: A, order: None }, Err(Refusal::HoldAllocated));
+    check(&given, Command::Release { hold: A, order: Some(OrderId(99)) }, Ok(vec![]));
+    check(&given, Command::Release { hold: A, order: Some(ORDER) }, Ok(vec![ended(A, End::Released)]));
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Shop {
             let (code, hold) = (line.sku.as_str(), line.hold);
             match step {
                 Step::Allocate => drop(self.sku(code, Command::Allocate { hold, order: id })),
-                Step::GiveBack if !self.sku(code, Command::Release { hold }) => {
+                Step::GiveBack if !self.sku(code, Command::Release { hold, order: Some(id) }) => {
                     self.sku(code, Command::CancelAllocation { hold });
                 }
                 Step::GiveBackUnits { refund } => {
