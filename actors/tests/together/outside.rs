@@ -35,7 +35,7 @@ impl Provider {
             return refused("no");
         }
         let says_no = fate == Fate::Refused;
-        let lies = says_no && self.attempts.len() % 2 == 0;
+        let lies = says_no && self.attempts.len().is_multiple_of(2);
         let does = !says_no || lies;
         let done = match step {
             Step::Authorize { attempt } => {

@@ -1,5 +1,9 @@
 //! The engine in miniature: entities, the log, and the messages between them and the world.
 
+mod buying;
+mod laws;
+mod messages;
+
 use crate::outside::{Attempt, Provider, Warehouse, done, refused};
 use crate::{Act, Fate};
 use stampede_actors::cart::{self, Cart};
@@ -89,7 +93,6 @@ fn nth<T>(mut these: Vec<T>, which: usize) -> Option<T> {
     if these.is_empty() { None } else { Some(these.swap_remove(which % these.len())) }
 }
 
-/// Buying.
 impl World {
     pub fn new() -> World {
         let mut world = World {
@@ -142,16 +145,16 @@ impl World {
             }
             Act::Pay { which, payment } => {
                 let (payment, token) = (OpId(100 + u128::from(payment)), Reference::new("tok_2").unwrap());
-                self.to_one(which, &order::Command::Pay { payment, fingerprint: 1, token });
+                self.command_one(which, &order::Command::Pay { payment, fingerprint: 1, token });
             }
             Act::Cancel { which, cancel } => {
                 let (cancel, reason) = (OpId(200 + u128::from(cancel)), "no".to_owned());
-                self.to_one(which, &order::Command::Cancel { cancel, fingerprint: 1, reason });
+                self.command_one(which, &order::Command::Cancel { cancel, fingerprint: 1, reason });
             }
             Act::Refund { which, refund, lines, restock } => {
                 let (refund, fingerprint) = (OpId(300 + u128::from(refund)), fingerprint(&lines));
                 let lines = units(&lines);
-                self.to_one(which, &order::Command::Refund { refund, fingerprint, lines, restock });
+                self.command_one(which, &order::Command::Refund { refund, fingerprint, lines, restock });
             }
             Act::SendOff { which, most } => {
                 if let Some(order) = nth(self.warehouse.orders(), which) {
@@ -167,7 +170,7 @@ impl World {
     }
 
     /// A command to one of the orders, which may refuse it.
-    fn to_one(&mut self, which: usize, command: &order::Command) {
+    fn command_one(&mut self, which: usize, command: &order::Command) {
         if let Some(order) = nth(self.orders.keys().copied().collect(), which) {
             let _ = self.order(order, command);
         }
@@ -191,230 +194,6 @@ impl World {
             rebuilt.entry(*id).or_default().apply(event);
         }
         assert_eq!(rebuilt, self.orders);
-    }
-
-    fn buy(&mut self, id: OrderId, wanted: &[(u8, u32)], by_cart: bool, own_hold: bool) {
-        if self.orders.contains_key(&id) || self.underway.contains_key(&id) {
-            return;
-        }
-        let mut lines: Vec<Wanted> = Vec::new();
-        let mut cart_id = None;
-        if by_cart {
-            let cart = CartId(id.0);
-            cart_id = Some(cart);
-            self.fill(cart, id, wanted);
-            lines.extend(self.carts[&cart].lines().iter().map(|line| Wanted {
-                sku: line.sku.clone(),
-                units: line.units,
-                expected_price: None,
-                cart_price: Some(line.unit_price),
-                hold: None,
-            }));
-        } else {
-            for &(n, units) in wanted {
-                lines.push(Wanted { sku: sku_id(n), units, expected_price: None, cart_price: None, hold: None });
-            }
-            if own_hold {
-                let (hold, ttl) = (HoldId(7_000 + id.0), HOLD);
-                let first = lines[0].clone();
-                let (units, buyer) = (first.units, buyer(id));
-                let command = sku::Command::Hold { hold, units, buyer, order: None, ttl, tentative: false };
-                let _ = self.sku(&first.sku, &command);
-                lines[0].hold = Some(hold);
-            }
-        }
-        let request = PlaceRequest {
-            cart: cart_id,
-            buyer: Some(buyer(id)),
-            delivery: None,
-            token: Reference::new("tok_ok").unwrap(),
-            fingerprint: 1,
-            currency: None,
-            wanted: lines,
-        };
-        let Ok(mut placing) = Placing::new(id, request) else { return };
-        let next = placing.start();
-        self.rounds += 1;
-        self.underway.insert(id, Underway { placing, round: self.rounds });
-        self.go_on(id, next);
-    }
-
-    fn fill(&mut self, id: CartId, order: OrderId, wanted: &[(u8, u32)]) {
-        let at = Moment::at(self.now);
-        let cart = self.carts.entry(id).or_default();
-        let mut commands = vec![cart::Command::Open { buyer: buyer(order), ttl: Span::hours(1) }];
-        for &(n, units) in wanted {
-            let listing = self.skus[&sku_id(n)].listing().unwrap();
-            let (sku, seller, unit_price) = (sku_id(n), listing.seller.clone(), listing.price);
-            commands.push(cart::Command::SetLine(cart::Line { sku, seller, units, unit_price }));
-        }
-        for command in commands {
-            if let Ok(Some(events)) = cart.decide(&command, at) {
-                events.iter().for_each(|event| cart.apply(event));
-            }
-        }
-    }
-
-    fn go_on(&mut self, id: OrderId, next: Next<()>) {
-        let round = self.underway[&id].round;
-        match next {
-            Next::Hold(requests) => {
-                let ask = |request| Message::Hold { order: id, round, request };
-                self.messages.extend(requests.into_iter().map(ask));
-            }
-            Next::Wait => {}
-            Next::RetryAfter { release, .. } => {
-                self.release(release);
-                self.messages.push(Message::TryAgain { order: id, round });
-            }
-            Next::Refuse { release, .. } | Next::Fail { release, .. } => {
-                self.release(release);
-                self.underway.remove(&id);
-            }
-            Next::Place(placement) => self.place(id, placement),
-        }
-    }
-
-    fn release(&mut self, holds: Vec<(SkuId, HoldId)>) {
-        self.messages.extend(holds.into_iter().map(|(sku, hold)| Message::Release { sku, hold }));
-    }
-
-    /// The order and its cart's end are one record.
-    fn place(&mut self, id: OrderId, placement: order::Placement) {
-        let underway = self.underway.remove(&id).unwrap();
-        if let Some(cart) = placement.cart {
-            let cart = self.carts.get_mut(&cart).unwrap();
-            match cart.decide(&cart::Command::CheckOut { order: id }, Moment::at(self.now)) {
-                Ok(Some(events)) => events.iter().for_each(|event| cart.apply(event)),
-                other => {
-                    assert!(!matches!(other, Ok(None)), "checked out before, but there is no such order");
-                    return self.release(underway.placing.granted());
-                }
-            }
-        }
-        let changed = self.order(id, &order::Command::Place(placement));
-        assert_eq!(changed, Ok(true), "granted holds are a valid order");
-    }
-}
-
-/// Messages.
-impl World {
-    fn message(&mut self, message: Message, fate: Fate) {
-        if fate == Fate::Twice {
-            self.messages.push(message.clone());
-        }
-        match message {
-            Message::Hold { order, round, request } => self.ask_to_hold(order, round, request, fate),
-            Message::Held { order, round, hold, answer } => {
-                let answer = if fate == Fate::Lost { HoldAnswer::Failed(()) } else { answer };
-                let Some(underway) = self.underway.get_mut(&order).filter(|u| u.round == round) else { return };
-                let next = underway.placing.answered(hold, answer);
-                self.go_on(order, next);
-            }
-            Message::Release { sku, hold } => {
-                if fate != Fate::Lost {
-                    let _ = self.sku(&sku, &sku::Command::Release { hold });
-                }
-            }
-            Message::TryAgain { order, round } => {
-                let Some(underway) = self.underway.get_mut(&order).filter(|u| u.round == round) else { return };
-                self.rounds += 1;
-                underway.round = self.rounds;
-                let next = underway.placing.start();
-                self.go_on(order, next);
-            }
-            Message::Step { order, step } => {
-                if fate != Fate::Lost {
-                    self.work(order, step, fate);
-                }
-            }
-            Message::Report { order, step, answer } => {
-                if fate != Fate::Lost {
-                    let _ = self.order(order, &order::Command::Report { step, answer });
-                }
-            }
-        }
-    }
-
-    fn ask_to_hold(&mut self, order: OrderId, round: u32, request: HoldRequest, fate: Fate) {
-        // A hold that arrives after its round is over would be given back: lanes keep messages in order.
-        let current = self.underway.get(&order).is_some_and(|underway| underway.round == round);
-        let HoldRequest { sku, hold, units, buyer, tentative } = request;
-        if !current {
-            return;
-        }
-        let answer = if fate == Fate::Lost {
-            HoldAnswer::Failed(())
-        } else {
-            let command = sku::Command::Hold { hold, units, buyer, order: Some(order), ttl: HOLD, tentative };
-            match self.sku(&sku, &command) {
-                Ok(_) => {
-                    let (view, listing) = (self.skus[&sku].hold(hold).unwrap(), self.skus[&sku].listing().unwrap());
-                    HoldAnswer::Granted {
-                        parts: view.parts,
-                        expires_at: view.expires_at,
-                        unit_price: listing.price,
-                        seller: listing.seller.clone(),
-                    }
-                }
-                Err(refusal) => HoldAnswer::Refused(refusal),
-            }
-        };
-        self.messages.push(Message::Held { order, round, hold, answer });
-    }
-
-    /// A worker takes a step. It asks the order first (S20).
-    fn work(&mut self, id: OrderId, step: Step, fate: Fate) {
-        let order = &self.orders[&id];
-        if !order.is_open(step) {
-            return;
-        }
-        let answer = match step {
-            Step::Authorize { .. } => {
-                let lines = order.placement().unwrap().lines.clone();
-                let until = self.now.plus(HOLD);
-                for line in lines {
-                    let _ = self.sku(&line.sku, &sku::Command::Extend { hold: line.hold, until });
-                }
-                self.provider.call(id, &self.orders[&id], step, fate)
-            }
-            Step::Capture { .. } | Step::Void { .. } | Step::Refund { .. } => self.provider.call(id, order, step, fate),
-            Step::Fulfil | Step::CallOff { .. } => self.warehouse.call(id, order, step, fate),
-            Step::Allocate
-            | Step::GiveBack
-            | Step::GiveBackUnits { .. }
-            | Step::ShipStock { .. }
-            | Step::ReturnStock { .. } => match self.stock(id, step, fate) {
-                Some(answer) => answer,
-                None => return,
-            },
-        };
-        let answer = if fate == Fate::HalfDone { Answer::Unknown } else { answer };
-        self.messages.push(Message::Report { order: id, step, answer });
-    }
-
-    /// Our own SKUs; `None`: died in the middle.
-    fn stock(&mut self, id: OrderId, step: Step, fate: Fate) -> Option<Answer> {
-        let commands = commands(id, &self.orders[&id], step);
-        let survives = if fate == Fate::HalfDone { commands.len() / 2 } else { usize::MAX };
-        for (n, (sku, command)) in commands.into_iter().enumerate() {
-            if n >= survives {
-                return None;
-            }
-            match self.sku(&sku, &command) {
-                Ok(_) => {}
-                Err(sku::Refusal::HoldAllocated) if step == Step::GiveBack => {
-                    let sku::Command::Release { hold } = command else { unreachable!() };
-                    let cancelled = self.sku(&sku, &sku::Command::CancelAllocation { hold });
-                    assert!(cancelled.is_ok(), "{cancelled:?}");
-                }
-                Err(refusal) => {
-                    assert_eq!(step, Step::Allocate, "{refusal:?} to {command:?}");
-                    return Some(refused(refusal.code()));
-                }
-            }
-        }
-        Some(done())
     }
 
     fn report_parcels(&mut self) {
@@ -471,148 +250,5 @@ impl World {
             self.log.push((id, event));
         }
         Ok(true)
-    }
-}
-
-/// What must hold.
-impl World {
-    /// At every step.
-    pub fn check(&self) {
-        for (id, sku) in &self.skus {
-            let stock = sku.availability();
-            assert_eq!(i64::from(stock.on_hand), sku.totals().on_hand(), "units of {id} came or went by themselves");
-            assert!(stock.held + stock.allocated <= stock.on_hand, "{id} is oversold");
-        }
-        for (id, order) in &self.orders {
-            let state = order.state().unwrap();
-            assert!(state.is_terminal() || order.deadline().is_some(), "{id} waits in {state:?} without a deadline");
-            let captured = order.captured().unwrap().minor - order.refunded().unwrap().minor;
-            assert!(self.provider.net(*id) >= 0 && captured >= 0, "{id} gave back more than it took");
-        }
-        for (id, cart) in &self.carts {
-            if let Some(order) = cart.order() {
-                assert!(self.orders.contains_key(&order), "{id} became an order that does not exist");
-            }
-        }
-    }
-
-    /// No more faults: messages arrive, timers fire, the warehouse sends off what it has.
-    pub fn come_to_rest(&mut self) {
-        for _ in 0..10_000 {
-            if let Some(message) = self.messages.pop() {
-                self.message(message, Fate::Arrives);
-                continue;
-            }
-            for id in self.warehouse.orders() {
-                self.warehouse.send_off(id, Units::MAX);
-                // A person sees to what the warehouse will not do.
-                let undone = self.orders[&id].state() == Some(State::Captured);
-                if undone && self.warehouse.refuses(id) {
-                    let cancel = order::Command::Cancel { cancel: OpId(999), fingerprint: 1, reason: "no".to_owned() };
-                    let _ = self.order(id, &cancel);
-                }
-            }
-            self.report_parcels();
-            let deadlines = self.orders.values().filter_map(Order::deadline);
-            let next = deadlines.chain(self.skus.values().filter_map(Sku::deadline)).min();
-            match next {
-                Some(next) => {
-                    self.now = self.now.max(next);
-                    self.timers();
-                }
-                None if self.messages.is_empty() && self.provider.admits.is_empty() => return,
-                None => self.timers(),
-            }
-        }
-        let waiting: Vec<_> = self
-            .orders
-            .iter()
-            .filter(|(_, order)| order.deadline().is_some())
-            .map(|(id, o)| (id, o.state(), o.open_steps()))
-            .collect();
-        panic!("it never comes to rest: {waiting:?}, {:?}", self.messages);
-    }
-
-    /// Once all is quiet.
-    pub fn check_at_rest(&self) {
-        assert!(self.underway.is_empty(), "an order is neither placed nor refused");
-        assert!(self.warehouse.parcels.iter().all(|parcel| parcel.reported), "units left and no order knows");
-        let mut left: BTreeMap<&SkuId, Units> = BTreeMap::new();
-        for (id, order) in &self.orders {
-            let state = order.state().unwrap();
-            assert!(state.is_terminal(), "{id} rests in {state:?}");
-            assert_eq!(order.open_steps(), [], "{id} in {state:?}");
-            let lines = &order.placement().unwrap().lines;
-            let mut kept = 0;
-            for (line, tally) in lines.iter().zip(order.tallies()) {
-                *left.entry(&line.sku).or_default() += tally.shipped;
-                kept += i64::from(tally.to_refund()) * line.unit_price.minor;
-                if state == State::Fulfilled {
-                    assert_eq!(tally.to_ship(), 0);
-                } else {
-                    assert_eq!(tally.shipped, 0, "{id}: units left without money");
-                }
-            }
-            let net = self.provider.net(*id);
-            assert_eq!(
-                net,
-                order.captured().unwrap().minor - order.refunded().unwrap().minor,
-                "{id}: the books differ"
-            );
-            assert_eq!(net, if state == State::Fulfilled { kept } else { 0 }, "{id} in {state:?}: money and units");
-            assert!(order.refunds().iter().all(|r| matches!(r.state, RefundState::Done | RefundState::Lapsed)));
-        }
-        for ((id, attempt), (state, _)) in &self.provider.attempts {
-            assert_ne!(*state, Attempt::Reserved, "attempt {attempt} of {id}: money stays reserved");
-        }
-        for (id, sku) in &self.skus {
-            let stock = sku.availability();
-            assert_eq!((stock.held, stock.allocated, sku.claims()), (0, 0, 0), "units of {id} are left behind");
-            let shipped = left.get(id).copied().unwrap_or_default();
-            assert_eq!(sku.totals().shipped, u64::from(shipped), "{id}: stock and orders differ");
-        }
-    }
-}
-
-fn commands(id: OrderId, order: &Order, step: Step) -> Vec<(SkuId, sku::Command)> {
-    let placement = order.placement().unwrap();
-    let line = |index: u32| &placement.lines[index as usize];
-    let each = |command: &dyn Fn(&Line) -> sku::Command| {
-        placement.lines.iter().map(|line| (line.sku.clone(), command(line))).collect()
-    };
-    match step {
-        Step::Allocate => each(&|line| sku::Command::Allocate { hold: line.hold, order: id }),
-        Step::GiveBack => each(&|line| sku::Command::Release { hold: line.hold }),
-        Step::GiveBackUnits { refund } => {
-            let mut by_line: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
-            for LinePart { line, location, units } in order.units_to_give_back(refund).iter().cloned() {
-                by_line.entry(line).or_default().push(Part { location, units });
-            }
-            let restock = order.refund(refund).unwrap().restock;
-            let reduce = |(index, parts): (u32, Vec<Part>)| {
-                let hold = line(index).hold;
-                (line(index).sku.clone(), sku::Command::ReduceAllocation { hold, reduction: refund, parts, restock })
-            };
-            by_line.into_iter().map(reduce).collect()
-        }
-        Step::ShipStock { shipment } => {
-            let shipment = order.shipment(shipment).unwrap();
-            let ship = |of: &LineUnits| {
-                let (hold, location) = (line(of.line).hold, shipment.location.clone());
-                let parts = vec![Part { location, units: of.units }];
-                (line(of.line).sku.clone(), sku::Command::Ship { hold, shipment: shipment.id, parts })
-            };
-            shipment.lines.iter().map(ship).collect()
-        }
-        Step::ReturnStock { return_id } => {
-            let back = order.return_of(return_id).unwrap();
-            let take = |of: &LineUnits| {
-                let (hold, buyer, location) = (line(of.line).hold, placement.buyer.clone(), back.location.clone());
-                let (units, restock) = (of.units, back.restock);
-                (line(of.line).sku.clone(), sku::Command::Return { hold, buyer, return_id, location, units, restock })
-            };
-            back.lines.iter().map(take).collect()
-        }
-        other => panic!("{other:?} is no work of the SKUs"),
     }
 }
