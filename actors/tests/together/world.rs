@@ -26,7 +26,7 @@ enum Message {
     /// A SKU answers an order.
     Held { order: OrderId, round: u32, hold: HoldId, answer: HoldAnswer<()> },
     /// An order that came to nothing gives back.
-    Release { sku: SkuId, hold: HoldId },
+    Release { order: OrderId, sku: SkuId, hold: HoldId },
     /// It is time to ask for the holds again.
     TryAgain { order: OrderId, round: u32 },
     /// A step that an event has opened.

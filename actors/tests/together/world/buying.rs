@@ -74,19 +74,19 @@ impl World {
             }
             Next::Wait => {}
             Next::RetryAfter { release, .. } => {
-                self.release(release);
+                self.release(id, release);
                 self.messages.push(Message::TryAgain { order: id, round });
             }
             Next::Refuse { release, .. } | Next::Fail { release, .. } => {
-                self.release(release);
+                self.release(id, release);
                 self.underway.remove(&id);
             }
             Next::Place(placement) => self.place(id, placement),
         }
     }
 
-    pub(super) fn release(&mut self, holds: Vec<(SkuId, HoldId)>) {
-        self.messages.extend(holds.into_iter().map(|(sku, hold)| Message::Release { sku, hold }));
+    pub(super) fn release(&mut self, order: OrderId, holds: Vec<(SkuId, HoldId)>) {
+        self.messages.extend(holds.into_iter().map(|(sku, hold)| Message::Release { order, sku, hold }));
     }
 
     /// The order and its cart's end are one record.
@@ -98,7 +98,7 @@ impl World {
                 Ok(Some(events)) => events.iter().for_each(|event| cart.apply(event)),
                 other => {
                     assert!(!matches!(other, Ok(None)), "checked out before, but there is no such order");
-                    return self.release(underway.placing.granted());
+                    return self.release(id, underway.placing.granted());
                 }
             }
         }

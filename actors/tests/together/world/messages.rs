@@ -15,9 +15,9 @@ impl World {
                 let next = underway.placing.answered(hold, answer);
                 self.go_on(order, next);
             }
-            Message::Release { sku, hold } => {
+            Message::Release { order, sku, hold } => {
                 if fate != Fate::Lost {
-                    let _ = self.sku(&sku, &sku::Command::Release { hold });
+                    let _ = self.sku(&sku, &sku::Command::Release { hold, order: Some(order) });
                 }
             }
             Message::TryAgain { order, round } => {
@@ -108,7 +108,7 @@ impl World {
             match self.sku(&sku, &command) {
                 Ok(_) => {}
                 Err(sku::Refusal::HoldAllocated) if step == Step::GiveBack => {
-                    let sku::Command::Release { hold } = command else { unreachable!() };
+                    let sku::Command::Release { hold, .. } = command else { unreachable!() };
                     let cancelled = self.sku(&sku, &sku::Command::CancelAllocation { hold });
                     assert!(cancelled.is_ok(), "{cancelled:?}");
                 }
@@ -130,7 +130,7 @@ fn commands(id: OrderId, order: &Order, step: Step) -> Vec<(SkuId, sku::Command)
     };
     match step {
         Step::Allocate => each(&|line| sku::Command::Allocate { hold: line.hold, order: id }),
-        Step::GiveBack => each(&|line| sku::Command::Release { hold: line.hold }),
+        Step::GiveBack => each(&|line| sku::Command::Release { hold: line.hold, order: Some(id) }),
         Step::GiveBackUnits { refund } => {
             let mut by_line: BTreeMap<u32, Vec<Part>> = BTreeMap::new();
             for LinePart { line, location, units } in order.units_to_give_back(refund).iter().cloned() {
