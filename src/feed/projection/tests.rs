@@ -4,6 +4,7 @@ mod lists;
 mod recovery;
 pub mod shop;
 mod timers;
+mod working;
 
 use super::*;
 use crate::store::MemoryStore;
