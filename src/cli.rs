@@ -1,12 +1,17 @@
 //! The command line: what can be asked for, and how each way of ending is told to the caller.
 
 pub mod completions;
+pub mod dev;
 pub mod doctor;
 pub mod explain;
 pub mod import;
+pub mod keys;
 pub mod logging;
 pub mod out;
+pub mod serve;
 
+use crate::config::ConfigError;
+use crate::engine;
 use anyhow::Context;
 use crate::{demo, measure};
 use clap::{Parser, Subcommand};
@@ -62,7 +67,17 @@ impl Stop {
 impl<E: Into<anyhow::Error>> From<E> for Stop {
     fn from(error: E) -> Stop {
         let error: anyhow::Error = error.into();
-        let exit = if error.is::<crate::config::ConfigError>() { Exit::Usage } else { Exit::Failed };
+        let exit = if error.is::<ConfigError>() {
+            Exit::Usage
+        } else if error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<engine::Error>())
+            .any(engine::Error::is_corruption)
+        {
+            Exit::Violated
+        } else {
+            Exit::Failed
+        };
         Stop { exit, error }
     }
 }
@@ -82,10 +97,16 @@ const EXITS: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 void, 9
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Serve the API until SIGTERM or SIGINT.
+    Serve(serve::Args),
+    /// Serve a small shop to try things out on, with a key that is known.
+    Dev(dev::Args),
     /// A flash sale on the real server that proves its own result.
     Demo(demo::Options),
     /// Import SKUs, locations, units and prices from a CSV file.
     Import(import::Args),
+    /// Create, list and revoke API keys; a running server sees the change within a second.
+    Keys(keys::Args),
     /// Check this machine: ports, limits, clock, disk, memory, data directory.
     Doctor(doctor::Args),
     /// Print completions for a shell.
@@ -108,7 +129,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         }
     };
     let outcome = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Dev(args) => dev::run(&args),
         Command::Demo(options) => demo::run(&options),
+        Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),

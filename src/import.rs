@@ -5,6 +5,7 @@
 //! complete changes nothing.
 
 pub mod file;
+pub mod local;
 pub mod remote;
 pub mod rows;
 pub mod run;

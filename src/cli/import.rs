@@ -1,12 +1,22 @@
 //! `stampede import FILE.csv`.
 
-use crate::cli::{Exit, Outcome, Stop, out};
-use crate::import::{self, Progress, Stock, Summary, remote};
+use crate::cli::{Exit, Outcome, Stop, make_data_dir, out};
+use crate::config::flags::DirFlags;
+use crate::config::{Config, Placement};
+use crate::engine::{self, Engine};
+use crate::import::{self, Progress, Stock, Summary, local, remote};
+use crate::journal;
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::runtime;
+
+/// SKUs in progress at once over HTTP, each on a connection of its own.
+const CONNECTIONS: usize = 64;
+/// SKUs in progress at once in a directory: enough to fill each sync.
+const AT_ONCE: usize = 1_024;
 
 /// `stampede import`.
 #[derive(Debug, clap::Args)]
@@ -14,15 +24,14 @@ pub struct Args {
     /// Columns: sku, seller, location, units, price (19.99), currency; and, where wanted, safety_stock, priority,
     /// buyer_limit. In any order, named in the first line.
     file: PathBuf,
-    /// A running server's API, like http://127.0.0.1:8080.
-    #[arg(long, value_name = "URL", env = "STAMPEDE_SERVER", required_unless_present = "check", requires = "key")]
+    /// A running server's API, like http://127.0.0.1:8080. Without it, the data directory of a stopped server.
+    #[arg(long, value_name = "URL", env = "STAMPEDE_SERVER", requires = "key")]
     server: Option<String>,
-    /// An API key of that server.
+    /// An API key of that server; a repeated import must use the same one.
     #[arg(long, value_name = "KEY", env = "STAMPEDE_KEY", hide_env_values = true)]
     key: Option<String>,
-    /// SKUs in progress at once.
-    #[arg(long, value_name = "NUMBER", default_value_t = 64)]
-    at_once: usize,
+    #[command(flatten)]
+    dir: DirFlags,
     /// Check the file and write nothing.
     #[arg(long)]
     check: bool,
@@ -41,16 +50,40 @@ pub fn run(args: &Args) -> Outcome {
         out::complain(&format!("{} rows of {} SKUs are right; nothing was imported", stock.rows, stock.skus.len()));
         return Ok(Exit::Ok);
     }
-    let (Some(server), Some(key)) = (&args.server, &args.key) else {
-        return Err(Stop::new(Exit::Usage, anyhow!("--server and --key say where the stock goes")));
+    let summary = match (&args.server, &args.key) {
+        (Some(server), Some(key)) => {
+            let address = remote::address(server).map_err(|error| Stop::new(Exit::Usage, anyhow!(error)))?;
+            into_server(&stock, address, key)?
+        }
+        _ => into_directory(&stock, Config::load(&args.dir.flags())?)?,
     };
-    let address = remote::address(server).map_err(|e| Stop::new(Exit::Usage, anyhow!(e)))?;
-    let server = remote::Server::new(address, key, args.at_once);
-    let bar = Bar::new(&stock);
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let summary = runtime.block_on(import::run::run(&stock, &server, args.at_once, &bar));
-    bar.0.finish_and_clear();
     report(&summary, args.json)
+}
+
+fn into_server(stock: &Stock, address: SocketAddr, key: &str) -> anyhow::Result<Summary> {
+    let server = remote::Server::new(address, key, CONNECTIONS);
+    let bar = Bar::new(stock);
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(import::run::run(stock, &server, CONNECTIONS, &bar)))
+}
+
+/// Runs the engine in this process: one worker's lane, on this thread, hosts all shards.
+fn into_directory(stock: &Stock, config: Config) -> anyhow::Result<Summary> {
+    let config = Config { workers: 1, placement: Placement::Worker, ..config };
+    make_data_dir(&config.data_dir)?;
+    let engine = Engine::start(config).map_err(|error| match error {
+        engine::Error::Journal(journal::Error::Locked(_)) => {
+            anyhow!("a server is running on this directory: import with --server and --key")
+        }
+        error => error.into(),
+    })?;
+    let bar = Bar::new(stock);
+    let summary = actix_rt::System::new().block_on(async {
+        engine.attach_worker();
+        import::run::run(stock, &local::Here::new(engine.ids()), AT_ONCE, &bar).await
+    });
+    engine.shut_down();
+    Ok(summary)
 }
 
 fn report(summary: &Summary, as_json: bool) -> Outcome {
@@ -89,6 +122,12 @@ impl Bar {
         let style = ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} rows  {per_sec}  {eta} left");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Bar(bar)
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 

@@ -3,6 +3,7 @@
 use super::disk::{self, mebibytes};
 use super::{Finding, system};
 use crate::config::Config;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -113,5 +114,19 @@ fn data_dir(dir: &Path) -> Finding {
     if !dir.is_dir() {
         return Finding::red(name, format!("{shown} is not a directory"), "stampede serve --data-dir ./other");
     }
+    if in_use(dir) {
+        return Finding::red(
+            name,
+            format!("{shown} is in use by a running server"),
+            "stampede serve --data-dir ./other",
+        );
+    }
     Finding::ok(name, format!("{shown} is free"))
+}
+
+/// Does a server have this data directory open? Its superblock is locked then.
+#[must_use]
+pub fn in_use(dir: &Path) -> bool {
+    File::open(dir.join("superblock.0"))
+        .is_ok_and(|superblock| matches!(superblock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }

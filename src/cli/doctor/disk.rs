@@ -3,6 +3,7 @@
 use super::system::{self, FileSystem};
 use super::{Finding, Level};
 use crate::config::{Bytes, Config};
+use crate::disk::RealDisk;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -19,20 +20,6 @@ const SLOW: Duration = Duration::from_millis(20);
 #[repr(align(4096))]
 struct Block([u8; 4096]);
 
-/// Network file systems lie about locks and about what is durable.
-const NETWORK: [(u32, &str); 11] = [
-    (0x6969, "nfs"),
-    (0x517b, "smb"),
-    (0xff53_4d42, "cifs"),
-    (0xfe53_4d42, "smb2"),
-    (0x0102_1997, "9p"),
-    (0x00c3_6400, "ceph"),
-    (0x5346_414f, "afs"),
-    (0x7461_636f, "ocfs2"),
-    (0x0116_1970, "gfs2"),
-    (0x0bd0_0bd0, "lustre"),
-    (0x7375_7245, "coda"),
-];
 const TMPFS: u32 = 0x0102_1994;
 const FUSE: u32 = 0x6573_5546;
 
@@ -57,14 +44,14 @@ const ELSEWHERE: &str = "stampede serve --data-dir /path/on/a/local/disk";
 
 fn kind(found: FileSystem, dir: &Path) -> Finding {
     let name = "file system";
-    let dir = dir.display();
-    match (NETWORK.iter().find(|(magic, _)| *magic == found.magic), found.magic) {
-        (Some((_, kind)), _) => Finding::red(name, format!("{dir} is on a network file system ({kind})"), ELSEWHERE),
-        (None, TMPFS) => Finding::warn(name, format!("{dir} is in memory (tmpfs): a reboot loses it"), ELSEWHERE),
-        (None, FUSE) => {
-            Finding::warn(name, format!("{dir} is on a user-space file system (fuse): is it local?"), ELSEWHERE)
+    let shown = dir.display();
+    match (RealDisk::at(dir), found.magic) {
+        (Err(error), _) => Finding::red(name, format!("{shown}: {error}"), ELSEWHERE),
+        (Ok(_), TMPFS) => Finding::warn(name, format!("{shown} is in memory (tmpfs): a reboot loses it"), ELSEWHERE),
+        (Ok(_), FUSE) => {
+            Finding::warn(name, format!("{shown} is on a user-space file system (fuse): is it local?"), ELSEWHERE)
         }
-        (None, magic) => Finding::ok(name, format!("{dir} is local (type {magic:#x})")),
+        (Ok(_), magic) => Finding::ok(name, format!("{shown} is local (type {magic:#x})")),
     }
 }
 
