@@ -106,6 +106,24 @@ pub fn create(dir: &Path, name: &str) -> Result<NewKey, Error> {
     Ok(NewKey { name: name.to_owned(), secret })
 }
 
+/// Makes sure that the live key of this name is this one. For keys that everybody knows, as `stampede dev` has one.
+///
+/// # Errors
+/// [`Error`] for a bad name, and when the file cannot be read or written.
+pub fn ensure(dir: &Path, name: &str, secret: &str) -> Result<(), Error> {
+    file::change(dir, |stored| {
+        check_name(name)?;
+        let sha256 = hash(secret);
+        if stored.keys.iter().any(|key| key.name == name && key.sha256 == sha256 && key.revoked_at.is_none()) {
+            return Ok(());
+        }
+        stored.keys.retain(|key| key.name != name);
+        let hint = secret.chars().take(PREFIX.len() + 4).collect();
+        stored.keys.push(StoredKey { name: name.to_owned(), hint, sha256, created_at: now(), revoked_at: None });
+        Ok(())
+    })
+}
+
 /// All keys, revoked ones included, oldest first.
 ///
 /// # Errors
