@@ -3,7 +3,7 @@
 use super::system::{self, FileSystem};
 use super::{Finding, Level};
 use crate::config::{Bytes, Config};
-use crate::disk::RealDisk;
+use crate::disk::{Disk, RealDisk};
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -45,13 +45,13 @@ const ELSEWHERE: &str = "stampede serve --data-dir /path/on/a/local/disk";
 fn kind(found: FileSystem, dir: &Path) -> Finding {
     let name = "file system";
     let shown = dir.display();
-    match (RealDisk::at(dir), found.magic) {
+    match (RealDisk.refuse_network(dir), found.magic) {
         (Err(error), _) => Finding::red(name, format!("{shown}: {error}"), ELSEWHERE),
-        (Ok(_), TMPFS) => Finding::warn(name, format!("{shown} is in memory (tmpfs): a reboot loses it"), ELSEWHERE),
-        (Ok(_), FUSE) => {
+        (Ok(()), TMPFS) => Finding::warn(name, format!("{shown} is in memory (tmpfs): a reboot loses it"), ELSEWHERE),
+        (Ok(()), FUSE) => {
             Finding::warn(name, format!("{shown} is on a user-space file system (fuse): is it local?"), ELSEWHERE)
         }
-        (Ok(_), magic) => Finding::ok(name, format!("{shown} is local (type {magic:#x})")),
+        (Ok(()), magic) => Finding::ok(name, format!("{shown} is local (type {magic:#x})")),
     }
 }
 
