@@ -9,11 +9,12 @@ pub mod keys;
 pub mod logging;
 pub mod out;
 pub mod serve;
+pub mod verify;
 
 use crate::config::ConfigError;
 use crate::engine;
-use anyhow::Context;
 use crate::{demo, measure};
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
 use std::os::unix::fs::DirBuilderExt;
@@ -105,6 +106,8 @@ enum Command {
     Demo(demo::Options),
     /// Import SKUs, locations, units and prices from a CSV file.
     Import(import::Args),
+    /// Read a stopped server's whole log back and check every invariant.
+    Verify(verify::Args),
     /// Create, list and revoke API keys; a running server sees the change within a second.
     Keys(keys::Args),
     /// Check this machine: ports, limits, clock, disk, memory, data directory.
@@ -132,6 +135,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Demo(options) => demo::run(&options),
+        Command::Verify(args) => verify::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Doctor(args) => doctor::run(&args),

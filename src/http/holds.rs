@@ -120,7 +120,7 @@ pub async fn read(call: Call) -> Answer {
 /// Gives units back.
 pub async fn delete(call: Call) -> Answer {
     let (sku, hold): (SkuId, HoldId) = (call.path("sku")?, call.path("hold")?);
-    call.ask(EntityId::Sku(sku), Question::Sku(Command::Release { hold })).await?;
+    call.ask(EntityId::Sku(sku), Question::Sku(Command::Release { hold, order: None })).await?;
     Ok(Reply::empty(StatusCode::NO_CONTENT))
 }
 

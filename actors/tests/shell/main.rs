@@ -228,7 +228,10 @@ fn s13_buyers_cannot_take_the_room_that_settlement_needs() {
         assert!(world.fabric.permit(slot).is_some());
         world.log.set_full(true);
         assert_eq!(world.sku("x", hold(2, 1)).await.unwrap_err(), Failure::NoRoom(NoRoom::DiskFull));
-        assert!(world.sku("x", sku::Command::Release { hold: HoldId(1), order: None }).await.is_ok(), "what frees space goes on");
+        assert!(
+            world.sku("x", sku::Command::Release { hold: HoldId(1), order: None }).await.is_ok(),
+            "what frees space goes on"
+        );
     });
 }
 
