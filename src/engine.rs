@@ -211,7 +211,15 @@ impl Engine {
 
 impl Inner {
     fn checkpoint(&self) {
-        if let Err(error) = start::checkpoint(self) {
+        self.told(start::checkpoint(self));
+    }
+
+    fn full_checkpoint(&self) {
+        self.told(start::full_checkpoint(self));
+    }
+
+    fn told(&self, outcome: Result<(), Error>) {
+        if let Err(error) = outcome {
             tracing::error!(%error, "no checkpoint; the one before still holds");
         }
     }

@@ -71,7 +71,12 @@ fn text(report: &Report) -> String {
         text.push_str(&format!("{file}: an incomplete frame at byte {offset}, never acknowledged, will be cut off\n"));
     }
     for Finding { violation, seq, file, offset, .. } in findings {
-        text.push_str(&format!("VIOLATED  {} of {}: {}", violation.invariant.code(), violation.entity, violation.detail));
+        text.push_str(&format!(
+            "VIOLATED  {} of {}: {}",
+            violation.invariant.code(),
+            violation.entity,
+            violation.detail
+        ));
         match (seq, file, offset) {
             (Some(seq), Some(file), Some(offset)) => {
                 text.push_str(&format!("  (frame {seq}, {} at byte {offset})\n", file.display()));

@@ -20,6 +20,7 @@ use stampede_actors::record::Position;
 use stampede_actors::shell::{Fabric, Lane, LaneId, Settings};
 use stampede_actors::sku;
 use stampede_actors::time::Span;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -174,15 +175,29 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
 
 /// Makes what the store has durable, then lets the log start from there (S4).
 pub(super) fn checkpoint(inner: &Inner) -> Result<(), Error> {
-    let mark = inner.projection.checkpoint()?;
-    let workflows = inner.workflows.cursor().position();
-    inner.log.keep(Cursor::NAME, workflows);
-    let cursors = [(Cursor::NAME.to_owned(), workflows)].into();
-    let Mark { seq, hash, position, at } = mark;
+    let cursors = cursors(inner);
+    let Mark { seq, hash, position, at } = inner.projection.checkpoint()?;
     if seq > 0 {
         inner.log.checkpoint(&Checkpoint { seq, position, hash, at, cursors }, None)?;
     }
     Ok(())
+}
+
+/// The same with the state of everything, so that older history need not be kept.
+pub(super) fn full_checkpoint(inner: &Inner) -> Result<(), Error> {
+    let cursors = cursors(inner);
+    let rows = inner.projection.full_checkpoint()?;
+    if rows.mark.seq > 0 {
+        projection::full::write(&inner.log, rows, cursors)?;
+    }
+    Ok(())
+}
+
+/// Where the durable cursors are, told to the log as well: what comes after them is kept (S6).
+fn cursors(inner: &Inner) -> BTreeMap<String, Position> {
+    let workflows = inner.workflows.cursor().position();
+    inner.log.keep(Cursor::NAME, workflows);
+    [(Cursor::NAME.to_owned(), workflows)].into()
 }
 
 fn report(opened: &journal::Opened) {

@@ -16,6 +16,9 @@ const READ_EVERY: Duration = Duration::from_secs(15);
 /// Most deadlines read at once; the rest follows when these are read, well before the next round.
 const READ_AT_ONCE: usize = 10_000;
 
+/// Full checkpoints per age of the archive: old history can go only once two of them cover it.
+const FULL_PER_AGE: u32 = 4;
+
 /// How often the thread looks around.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -25,6 +28,7 @@ pub(super) fn run(inner: &Arc<Inner>) {
     let mut read = None;
     let mut armed_until = Timestamp::ZERO;
     let mut checkpointed = Instant::now();
+    let mut fully = None;
     while !inner.stopping.load(Ordering::SeqCst) {
         std::thread::sleep(TICK);
         end_grace(inner, started);
@@ -33,8 +37,14 @@ pub(super) fn run(inner: &Arc<Inner>) {
             read = Some(Instant::now());
         }
         if checkpointed.elapsed() >= inner.config.checkpoint.every {
-            inner.checkpoint();
             checkpointed = Instant::now();
+            let full_every = inner.config.log.archive_max_age.map(|age| age / FULL_PER_AGE);
+            if full_every.is_some_and(|every| fully.is_none_or(|at: Instant| at.elapsed() >= every)) {
+                inner.full_checkpoint();
+                fully = Some(Instant::now());
+            } else {
+                inner.checkpoint();
+            }
         }
     }
 }

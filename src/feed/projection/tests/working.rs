@@ -68,7 +68,10 @@ fn s04_whoever_waits_is_told_why_the_projection_stopped() {
     frame.records[0].entries[0].version = 9;
     handle.listener().on_commit(&Arc::new(frame));
     let error = handle.taken_in(shop.frames[0].last(), LONG).unwrap_err();
-    assert!(error.to_string().contains("sku mug is at version 0, but its next event in the log is version 9"), "{error}");
+    assert!(
+        error.to_string().contains("sku mug is at version 0, but its next event in the log is version 9"),
+        "{error}"
+    );
     assert!(matches!(handle.full_checkpoint().map(|full| full.mark), Err(Error::Stopped(_))));
     worker.stop();
 }
