@@ -3,7 +3,7 @@
 use crate::demo::charges::Charges;
 use crate::disk::{RealDisk, SharedDisk};
 use crate::journal::Log;
-use crate::verify::{self, Violation};
+use crate::verify::{self, Finding, Violation};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stampede_actors::ids::EntityId;
@@ -66,22 +66,18 @@ impl Books {
     /// # Errors
     /// When log or provider's books cannot be read, or the log is corrupt.
     pub fn read(data: &Path) -> anyhow::Result<Books> {
-        let disk: SharedDisk = Arc::new(RealDisk::default());
-        let log = Log::inspect(&disk, data)?.log;
-        let (mut books, mut rules) = (Books::default(), verify::Ledger::default());
-        let mut violations = Vec::new();
-        let mut reader = log.read_from(Position(1))?.with_roots();
-        while let Some(frame) = reader.next()? {
-            for record in &frame.records {
-                books.record(record);
-                violations.extend(rules.record(record));
-            }
-        }
-        violations.extend(rules.close());
-        let words = |violation: Violation| {
-            format!("{}: {}: {}", violation.invariant.code(), violation.entity, violation.detail)
+        let report = verify::verify(data, &mut |_, _| {})?;
+        let mut books = Books::default();
+        let words = |finding: &Finding| {
+            let Violation { invariant, entity, detail } = &finding.violation;
+            format!("{}: {entity}: {detail}", invariant.code())
         };
-        books.verified(rules.totals().evaluated, violations.into_iter().map(words).collect());
+        books.verified(report.audit.evaluated, report.findings.iter().map(words).collect());
+        let disk: SharedDisk = Arc::new(RealDisk::default());
+        let mut reader = Log::inspect(&disk, data)?.log.read_from(Position(1))?;
+        while let Some(frame) = reader.next()? {
+            frame.records.iter().for_each(|record| books.record(record));
+        }
         books.charged(Charges::read(data)?);
         Ok(books)
     }
