@@ -1,6 +1,6 @@
 //! The sums of the audit: what each entity adds to them, put in the place of what it added before.
 
-use super::invariants::{self, OrderMoney, Stock, Violation};
+use super::invariants::{self, OrderMoney, Stock};
 use super::summary::Totals;
 use crate::feed::projection::EntityState;
 use stampede_actors::ids::EntityId;
@@ -35,8 +35,7 @@ impl Share {
     fn of_sku(sku: &Sku) -> Share {
         let mut share = Share { moved: sku.totals(), ..Share::default() };
         for place in sku.availability().locations {
-            let (on_hand, held) = (i64::from(place.on_hand), i64::from(place.held));
-            let stock = Stock { on_hand, held, allocated: i64::from(place.allocated) };
+            let stock = Stock::of(&place);
             share.stock.add(stock, 1);
             share.oversold += stock.oversold();
         }
@@ -98,8 +97,8 @@ impl Share {
             EntityState::Sku(sku) => {
                 let made_up = self.stock.on_hand - sku.totals().on_hand();
                 totals.evaluated(invariants::conservation(entity, made_up));
-                for violation in places(entity, sku) {
-                    totals.evaluated(violation);
+                for place in sku.availability().locations {
+                    totals.evaluated(invariants::stock(entity, place.location.as_str(), Stock::of(&place)));
                 }
             }
             EntityState::Order(_) => totals.evaluated(invariants::money(entity, self.money)),
@@ -117,13 +116,4 @@ fn was_authorised(state: AttemptState) -> bool {
         | AttemptState::VoidRefused
         | AttemptState::Captured => true,
     }
-}
-
-fn places(entity: &EntityId, sku: &Sku) -> Vec<Option<Violation>> {
-    let place = |place: &stampede_actors::sku::LocationStock| {
-        let (on_hand, held) = (i64::from(place.on_hand), i64::from(place.held));
-        let stock = Stock { on_hand, held, allocated: i64::from(place.allocated) };
-        invariants::stock(entity, place.location.as_str(), stock)
-    };
-    sku.availability().locations.iter().map(place).collect()
 }

@@ -1,6 +1,7 @@
 //! The rules, in one place, for the running engine and for the offline check.
 
 use serde::{Deserialize, Serialize};
+use stampede_actors::sku::LocationStock;
 
 /// What must hold. The word is the label in metrics and reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -103,6 +104,13 @@ pub struct Stock {
 }
 
 impl Stock {
+    /// The units of one location.
+    #[must_use]
+    pub fn of(place: &LocationStock) -> Stock {
+        let [on_hand, held, allocated] = [place.on_hand, place.held, place.allocated].map(i64::from);
+        Stock { on_hand, held, allocated }
+    }
+
     /// Adds (or, with -1, takes off) the units of another place.
     pub fn add(&mut self, other: Stock, sign: i64) {
         self.on_hand += sign * other.on_hand;

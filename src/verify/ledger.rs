@@ -3,7 +3,7 @@
 mod claims;
 mod trades;
 
-use super::invariants::{self, Invariant, Violation};
+use super::invariants::{self, Invariant, Stock, Violation};
 use super::summary::Totals;
 use claims::Shelf;
 use foldhash::fast::FixedState;
@@ -67,6 +67,10 @@ impl Ledger {
                 }
             }
         }
+        for (order, trade) in &self.trades {
+            self.totals.evaluated += 1;
+            found.extend(trade.unbacked(*order, &self.shelves));
+        }
         // The order of a map is nobody's business.
         found.sort_by(|a, b| (&a.entity, &a.detail).cmp(&(&b.entity, &b.detail)));
         found.iter().for_each(|violation| self.totals.evaluated(Some(violation.clone())));
@@ -87,14 +91,8 @@ impl Ledger {
     }
 
     /// Units on hand, held and allocated of a SKU, by location code.
-    pub fn stock(&self, sku: &SkuId) -> impl Iterator<Item = (&str, super::invariants::Stock)> {
+    pub fn stock(&self, sku: &SkuId) -> impl Iterator<Item = (&str, Stock)> {
         self.shelves.get(sku).into_iter().flat_map(Shelf::by_location)
-    }
-
-    /// How many events an entity has seen.
-    #[must_use]
-    pub fn version_of(&self, entity: &EntityId) -> Version {
-        self.versions.get(entity).copied().unwrap_or_default()
     }
 
     /// Whether the money is right is asked when the whole record was taken in: one event may follow from another.

@@ -4,7 +4,7 @@
 //! the aggregates themselves, and at the end both must agree, with each other and with the store.
 
 use super::counting::Share;
-use super::invariants::{Invariant, Violation};
+use super::invariants::{Invariant, Stock, Violation};
 use super::ledger::{Ledger, Map};
 use super::summary::{AuditSummary, Totals};
 use crate::disk::{RealDisk, SharedDisk};
@@ -247,6 +247,7 @@ impl Books {
         found.sort_by(|a, b| (&a.entity, &a.detail).cmp(&(&b.entity, &b.detail)));
         found.into_iter().for_each(|violation| self.find_overall(violation));
         let Some(ledger) = self.ledger.take() else { return };
+        self.compare_stock(&ledger);
         let books = ledger.totals();
         self.totals.evaluated += books.evaluated;
         self.totals.violated = self.found;
@@ -263,6 +264,30 @@ impl Books {
             let detail = format!("by the events {:?}, by the aggregates {:?}", sums(&books), sums(&self.totals));
             self.find_overall(Violation::new(Invariant::Replay, "all entities", detail));
         }
+    }
+
+    /// Location by location, ledger and aggregates must count the same units.
+    fn compare_stock(&mut self, ledger: &Ledger) {
+        let mut found = Vec::new();
+        for (entity, kept) in &self.entities {
+            let (EntityId::Sku(id), EntityState::Sku(sku), false) = (entity, &kept.state, kept.broken) else {
+                continue;
+            };
+            let places = sku.availability().locations;
+            let mut counted: Vec<_> = places
+                .iter()
+                .map(|place| (place.location.as_str(), Stock::of(place)))
+                .filter(|(_, stock)| *stock != Stock::default())
+                .collect();
+            counted.sort_by_key(|(location, _)| *location);
+            let booked: Vec<_> = ledger.stock(id).filter(|(_, stock)| *stock != Stock::default()).collect();
+            if counted != booked {
+                let detail = format!("by the events {booked:?}, by the aggregate {counted:?}");
+                found.push(Violation::new(Invariant::Replay, entity, detail));
+            }
+        }
+        found.sort_by(|a, b| a.entity.cmp(&b.entity));
+        found.into_iter().for_each(|violation| self.find_overall(violation));
     }
 
     fn report(self, head: Head) -> Report {

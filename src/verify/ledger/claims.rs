@@ -25,6 +25,8 @@ pub(super) struct Claim {
     pub parts: Vec<Part>,
     /// Still claimed.
     left: Vec<Part>,
+    /// Units that left.
+    shipped: i64,
     pub phase: Phase,
 }
 
@@ -46,6 +48,13 @@ fn uncount(buyers: &mut Map<BuyerRef, i64>, buyer: &BuyerRef, units: i64) {
 
 fn units(parts: &[Part]) -> i64 {
     parts.iter().map(|part| i64::from(part.units)).sum()
+}
+
+impl Claim {
+    /// Units that are firm, or left.
+    pub(super) fn sold(&self) -> i64 {
+        self.shipped + if self.phase == Phase::Firm { units(&self.left) } else { 0 }
+    }
 }
 
 impl Shelf {
@@ -123,8 +132,14 @@ impl Shelf {
         for part in parts {
             self.locations.entry(part.location.clone()).or_default().held += i64::from(part.units);
         }
-        let claim =
-            Claim { buyer: buyer.clone(), order, parts: parts.to_vec(), left: parts.to_vec(), phase: Phase::Held };
+        let claim = Claim {
+            buyer: buyer.clone(),
+            order,
+            parts: parts.to_vec(),
+            left: parts.to_vec(),
+            shipped: 0,
+            phase: Phase::Held,
+        };
         self.claims.insert(hold, claim);
         let counted = entry_of(&mut self.buyers, buyer);
         *counted += units(parts);
@@ -175,6 +190,7 @@ impl Shelf {
                 _ => beyond = true,
             }
         }
+        claim.shipped += if gone == Gone::Shipped { units(parts) } else { 0 };
         if units(&claim.left) == 0 {
             claim.phase = Phase::Done;
         }

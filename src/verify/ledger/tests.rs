@@ -78,7 +78,8 @@ fn a_shipped_hold_granted_again() {
     shop.work(OrderId(1));
     let event = held(&shop, OrderId(1).hold(0), "alice", 2);
     forge_sku(&mut shop, event);
-    assert_eq!(found(&mut shop), [Invariant::HoldLifecycle]);
+    // The units that it stood for before are gone from the books.
+    assert_eq!(found(&mut shop), [Invariant::HoldLifecycle, Invariant::CaptureAllocated]);
 }
 
 #[test]
@@ -173,4 +174,13 @@ fn a_version_that_is_left_out() {
     *shop.versions.get_mut(&EntityId::Sku(sku("mug"))).unwrap() += 1;
     forge_sku(&mut shop, SkuEvent::Paused);
     assert_eq!(found(&mut shop), [Invariant::VersionGap]);
+}
+
+#[test]
+fn money_for_units_that_went_to_somebody_else() {
+    let mut shop = shop();
+    shop.work(OrderId(1));
+    let (hold, at) = (OrderId(1).hold(0), shop.now);
+    forge_sku(&mut shop, SkuEvent::AllocationCancelled { hold, at });
+    assert_eq!(found(&mut shop), [Invariant::CaptureAllocated]);
 }

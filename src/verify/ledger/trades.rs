@@ -1,7 +1,7 @@
 //! One order's books: what it bought, what was paid, what left.
 
 use super::Map;
-use super::claims::{Phase, Shelf};
+use super::claims::{Claim, Phase, Shelf};
 use crate::verify::invariants::{Invariant, OrderMoney, Violation};
 use crate::verify::summary::Totals;
 use stampede_actors::ids::{OpId, OrderId, SkuId};
@@ -15,7 +15,7 @@ pub(super) struct Trade {
     total: Option<Money>,
     money: OrderMoney,
     /// Refunds that were not answered yet, or were done.
-    refunds: Map<OpId, i64>,
+    refunds: Map<OpId, Refund>,
     /// The provider refused a refund: a person's work, and on the list for that.
     stuck: bool,
 }
@@ -27,6 +27,14 @@ struct Line {
     units: i64,
     shipped: i64,
     returned: i64,
+    /// Units refunded before they left: they will not leave any more.
+    withheld: i64,
+}
+
+#[derive(Debug)]
+struct Refund {
+    amount: i64,
+    withheld: Vec<(usize, i64)>,
 }
 
 type Broken = Option<(Invariant, String)>;
@@ -53,9 +61,12 @@ impl Trade {
             Event::Placed { placement, total, .. } => self.placed(order, placement, *total, shelves),
             Event::Opened { step: Step::Capture { .. }, .. } => self.all_firm(order, shelves),
             Event::Answered { step, answer, .. } => self.answered(*step, answer, totals),
-            Event::RefundRequested { refund, amount, .. } => {
-                self.refunds.insert(*refund, amount.minor);
+            Event::RefundRequested { refund, amount, withheld, .. } => {
+                let withheld = withheld.iter().map(|part| (part.line as usize, i64::from(part.units))).collect();
+                let refund_of = Refund { amount: amount.minor, withheld };
+                self.withhold(&refund_of, 1);
                 self.money.refunded += amount.minor;
+                self.refunds.insert(*refund, refund_of);
                 None
             }
             Event::Shipped { lines, .. } => self.moved(lines, |line| &mut line.shipped),
@@ -99,6 +110,7 @@ impl Trade {
             units: i64::from(line.units),
             shipped: 0,
             returned: 0,
+            withheld: 0,
         };
         self.lines = placement.lines.iter().map(line).collect();
         broken
@@ -125,18 +137,42 @@ impl Trade {
                 totals.captured_orders += i64::from(self.money.captures == 1);
             }
             (Step::Refund { refund }, Answer::Done { .. }) => {
-                flow.refunded += self.refunds.get(&refund).copied().unwrap_or_default();
+                flow.refunded += self.refunds.get(&refund).map_or(0, |refund| refund.amount);
             }
             (Step::Refund { refund }, Answer::Refused { .. }) => {
-                self.money.refunded -= self.refunds.remove(&refund).unwrap_or_default();
+                self.money.refunded -= self.refunds.remove(&refund).map_or(0, |refund| refund.amount);
                 self.stuck = true;
             }
             (Step::CallOff { refund }, Answer::Refused { .. }) => {
-                self.money.refunded -= self.refunds.remove(&refund).unwrap_or_default();
+                if let Some(lapsed) = self.refunds.remove(&refund) {
+                    self.money.refunded -= lapsed.amount;
+                    self.withhold(&lapsed, -1);
+                }
             }
             _ => {}
         }
         None
+    }
+
+    fn withhold(&mut self, refund: &Refund, sign: i64) {
+        for &(line, units) in &refund.withheld {
+            if let Some(line) = self.lines.get_mut(line) {
+                line.withheld += sign * units;
+            }
+        }
+    }
+
+    /// Money is kept, but units of a line are neither firm, nor did they leave, nor were they refunded.
+    pub(super) fn unbacked(&self, order: OrderId, shelves: &Map<SkuId, Shelf>) -> Option<Violation> {
+        if self.stuck || self.money.ended_without_units || self.money.captured <= self.money.refunded {
+            return None;
+        }
+        self.lines.iter().find_map(|line| {
+            let claim = shelves.get(&line.sku).and_then(|shelf| shelf.claim(line.hold));
+            let backed = claim.map_or(0, Claim::sold) + line.withheld;
+            let detail = || format!("paid for {} units of {}, of which {backed} are there", line.units, line.sku);
+            (backed < line.units).then(|| Violation::new(Invariant::CaptureAllocated, order, detail()))
+        })
     }
 
     fn moved(&mut self, lines: &[LineUnits], count: impl Fn(&mut Line) -> &mut i64) -> Broken {
