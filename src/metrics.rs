@@ -15,6 +15,7 @@ pub use committed::committed;
 pub use families::get;
 pub use words::{ATTENTION, Checkout, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
 
+use crate::feed::Queue;
 use crate::http::routes::Route;
 use std::time::Duration;
 
@@ -50,6 +51,11 @@ pub fn checkout(outcome: Checkout, took: Duration) {
 /// Records how long a purchase waited for its permit.
 pub fn admitted(took: Duration) {
     get().checkout_stages[Stage::Admission as usize].record(took.as_secs_f64());
+}
+
+/// Records how long a step took, from being asked for to its definite answer being committed.
+pub fn step(queue: Queue, took: Duration) {
+    get().workflows[queue as usize].record(took.as_secs_f64());
 }
 
 fn status_class(status: u16) -> usize {

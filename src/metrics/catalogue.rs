@@ -258,6 +258,8 @@ catalogue! {
     CONSUMED = counter "stampede_messages_consumed_total" [queue: Of(QUEUES), outcome: Of(CONSUMED_OUTCOMES)];
     /// Messages being worked on.
     WORKFLOWS_IN_FLIGHT = gauge "stampede_workflows_in_flight" [workflow: Of(QUEUES)];
+    /// From a step being asked for to its definite answer being committed, in seconds.
+    WORKFLOW_DURATION = long_seconds "stampede_workflow_duration_seconds" [workflow: Of(QUEUES)];
     /// Frames read again from the log because a queue had had no room.
     FEED_REREAD = counter "stampede_feed_frames_reread_total" [];
     /// Calls to the payment provider, by operation and what they led to; `authorised` means done.

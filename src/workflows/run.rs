@@ -6,7 +6,8 @@ use super::vitals::{PaymentOutcome, Vitals};
 use super::warehouse::{Dispatched, Warehouse};
 use super::{Callback, Terms};
 use crate::clock::Clock;
-use crate::feed::Message;
+use crate::feed::{Message, Queue};
+use crate::metrics;
 use futures_util::future::join_all;
 use stampede_actors::ids::{EntityId, OrderId};
 use stampede_actors::order::{self, Answer, Refusal};
@@ -33,7 +34,12 @@ impl World {
         let (mut job, mut turn) = Job::start(message, self.terms);
         loop {
             let replies = match turn {
-                Turn::Over(end) => return end,
+                Turn::Over(end) => {
+                    if end == End::Reported {
+                        metrics::step(Queue::of(message.step), duration(self.clock.now().since(message.at)));
+                    }
+                    return end;
+                }
                 Turn::Pause(span) => {
                     tokio::time::sleep(duration(span)).await;
                     Vec::new()
