@@ -132,4 +132,6 @@ pub(super) fn entry_or<'a, K: Clone + Eq + Hash, V>(
 }
 
 #[cfg(test)]
+mod random;
+#[cfg(test)]
 mod tests;

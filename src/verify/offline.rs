@@ -258,7 +258,7 @@ impl Books {
         let sums = |totals: &Totals| {
             let Totals { received, adjusted, shipped, returned, restocked, written_off, stock, .. } = totals;
             let units = [received, adjusted, shipped, returned, restocked, written_off].map(|units| *units);
-            (units, *stock, totals.charges, totals.captured_orders, totals.money.clone())
+            (units, *stock, totals.charges, totals.captured_orders, totals.flows())
         };
         if sums(&books) != sums(&self.totals) {
             let detail = format!("by the events {:?}, by the aggregates {:?}", sums(&books), sums(&self.totals));

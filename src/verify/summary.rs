@@ -101,6 +101,13 @@ impl Totals {
         self.money.entry(currency.to_owned()).or_default()
     }
 
+    /// The money of the currencies in which any has moved.
+    #[must_use]
+    pub fn flows(&self) -> BTreeMap<String, Flow> {
+        let moved = self.money.iter().filter(|(_, flow)| **flow != Flow::default());
+        moved.map(|(currency, flow)| (currency.clone(), *flow)).collect()
+    }
+
     /// Units that ought to be on hand.
     #[must_use]
     pub fn expected_on_hand(&self) -> i64 {
@@ -119,6 +126,7 @@ impl Totals {
         totals.evaluated((many != 0).then(|| {
             Violation::new(Invariant::CapturedOnce, "all orders", format!("{many} charges more than captured orders"))
         }));
+        let money = totals.flows();
         AuditSummary {
             allocated_supply: totals.received + totals.adjusted,
             on_hand: totals.stock.on_hand,
@@ -133,7 +141,7 @@ impl Totals {
             orders: totals.orders.into_iter().filter(|&(_, count)| count != 0).collect(),
             captured_orders: totals.captured_orders,
             charges: totals.charges,
-            money: totals.money,
+            money,
             evaluated: totals.evaluated,
             violated: totals.violated,
             violations: totals.violations,

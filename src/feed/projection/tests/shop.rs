@@ -42,7 +42,7 @@ pub fn eur(minor: i64) -> Money {
     Money { minor, currency: money::currency("EUR").unwrap() }
 }
 
-fn reference(text: &str) -> Reference {
+pub fn reference(text: &str) -> Reference {
     Reference::new(text).unwrap()
 }
 
@@ -147,17 +147,22 @@ impl Shop {
         self.order(order, command)
     }
 
-    fn stock_work(&mut self, id: OrderId, step: Step) {
+    /// Does a step of our own SKUs; `false`: an allocation came too late.
+    pub fn stock_work(&mut self, id: OrderId, step: Step) -> bool {
         let order = self.orders[&id].clone();
         let lines = order.placement().unwrap().lines.clone();
         let part = |units| vec![Part { location: depot(), units }];
+        let mut firm = true;
         for (index, line) in lines.iter().enumerate() {
             let of_line = |lines: &[order::LineUnits]| -> Units {
                 lines.iter().filter(|of| of.line as usize == index).map(|of| of.units).sum()
             };
             let (code, hold) = (line.sku.as_str(), line.hold);
             match step {
-                Step::Allocate => drop(self.sku(code, Command::Allocate { hold, order: id })),
+                Step::Allocate => {
+                    self.sku(code, Command::Allocate { hold, order: id });
+                    firm &= self.skus[&line.sku].hold(hold).is_some_and(|hold| hold.firm && hold.order == Some(id));
+                }
                 Step::GiveBack if !self.sku(code, Command::Release { hold, order: Some(id) }) => {
                     self.sku(code, Command::CancelAllocation { hold });
                 }
@@ -180,6 +185,7 @@ impl Shop {
                 _ => {}
             }
         }
+        firm
     }
 
     /// Writes events down that no aggregate decided.
