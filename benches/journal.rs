@@ -7,25 +7,24 @@ use stampede::clock::{BootClock, Clock};
 use stampede::disk::{RealDisk, SharedDisk};
 use stampede::journal::frame::{self, HEADER, Header, Place};
 use stampede::journal::{CommitLog, Config, FrameBody, LogId, Outcome, Turn, Wal, Writer};
-use stampede_actors::ids::{BuyerRef, EntityId, HoldId, LocationId, OrderId, SkuId};
+use stampede_actors::ids::{EntityId, LocationId, OpId, SkuId};
 use stampede_actors::journal::Journal;
 use stampede_actors::record::{Entry, Event, Position, Record};
-use stampede_actors::sku::{self, Part};
+use stampede_actors::sku;
 use stampede_actors::time::Timestamp;
 use std::hint::black_box;
 use std::sync::Arc;
 
 const BATCHES: [u64; 4] = [1, 16, 64, 256];
 
-/// A hold, as most records are.
+/// A receipt: as long as most records are.
 fn record(number: u64) -> Record {
-    let event = sku::Event::Held {
-        hold: HoldId(u128::from(number) << 64 | 77),
-        buyer: BuyerRef::new("buyer-000123456").unwrap(),
-        order: Some(OrderId(u128::from(number) << 64 | 99)),
-        parts: vec![Part { location: LocationId::new("warehouse-1").unwrap(), units: 1 }],
+    let event = sku::Event::Received {
+        receipt: OpId(u128::from(number) << 64 | 77),
+        fingerprint: number,
+        location: LocationId::new("warehouse-1").unwrap(),
+        units: 100,
         at: Timestamp(1_700_000_000_000_000),
-        expires_at: Timestamp(1_700_000_600_000_000),
     };
     let entity = EntityId::Sku(SkuId::new("hoodie-m-black").unwrap());
     let entries = vec![Entry { entity, version: number, event: Event::Sku(event) }];

@@ -1,6 +1,6 @@
 //! Memory that `O_DIRECT` can read into and write from.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
@@ -13,8 +13,7 @@ pub const fn whole_blocks(bytes: usize) -> usize {
     bytes.div_ceil(BLOCK) * BLOCK
 }
 
-/// A growing buffer that begins on a block boundary and is a whole number of blocks in size. What was never written is
-/// zero.
+/// A growing buffer that begins on a block boundary and is a whole number of blocks in size.
 pub struct AlignedBuf {
     start: NonNull<u8>,
     capacity: usize,
@@ -33,7 +32,7 @@ impl AlignedBuf {
         let capacity = whole_blocks(bytes.max(1));
         let layout = layout(capacity);
         // SAFETY: the layout has a size of at least one block.
-        let start = unsafe { alloc_zeroed(layout) };
+        let start = unsafe { alloc(layout) };
         let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
         AlignedBuf { start, capacity, len: 0 }
     }
@@ -42,7 +41,7 @@ impl AlignedBuf {
     #[must_use]
     pub fn zeroed(len: usize) -> AlignedBuf {
         let mut buf = AlignedBuf::with_capacity(len);
-        buf.len = len;
+        buf.resize(len);
         buf
     }
 
@@ -63,15 +62,16 @@ impl AlignedBuf {
     pub fn resize(&mut self, len: usize) {
         if len > self.capacity {
             let mut larger = AlignedBuf::with_capacity(len.max(self.capacity * 2));
+            // SAFETY: two allocations, both at least `self.len` long.
+            unsafe { larger.start.copy_from_nonoverlapping(self.start, self.len) };
             larger.len = self.len;
-            larger.copy_from_slice(self);
             *self = larger;
         }
-        let before = self.len;
-        self.len = len;
-        if len > before {
-            self[before..].fill(0);
+        if len > self.len {
+            // SAFETY: from the length to at most the capacity.
+            unsafe { self.start.add(self.len).write_bytes(0, len - self.len) };
         }
+        self.len = len;
     }
 }
 
@@ -89,7 +89,7 @@ impl Drop for AlignedBuf {
 impl Deref for AlignedBuf {
     type Target = [u8];
     fn deref(&self) -> &[u8] {
-        // SAFETY: `len` never passes `capacity`, and all of it was initialised to zero.
+        // SAFETY: `len` never passes `capacity`, and everything up to it was written.
         unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
     }
 }

@@ -224,7 +224,13 @@ struct Compressed {
 
 impl Compressed {
     fn new(file: Box<dyn File>, len: u64) -> Compressed {
-        Compressed { file, next: FIRST_FRAME, left: len, piece: AlignedBuf::with_capacity(PIECE), used: 0 }
+        Compressed {
+            file,
+            next: FIRST_FRAME,
+            left: len,
+            piece: AlignedBuf::with_capacity(PIECE.min(len as usize)),
+            used: 0,
+        }
     }
 }
 

@@ -30,16 +30,19 @@ impl Blocks {
     /// What the disk says.
     pub fn of_segment(file: Box<dyn File>, offset: u64) -> io::Result<Blocks> {
         let len = file.len()? / BLOCK as u64 * BLOCK as u64;
-        Ok(Blocks::new(Source::Segment { file, len }, offset))
+        let left = usize::try_from(len.saturating_sub(offset)).unwrap_or(PIECE);
+        Ok(Blocks {
+            source: Source::Segment { file, len },
+            buf: AlignedBuf::with_capacity(PIECE.min(left)),
+            start: 0,
+            offset,
+        })
     }
 
     /// From the archive's first frame on. Offsets are those that the frames had in their segment.
     #[must_use]
     pub fn of_archive(content: Box<dyn Read + Send>) -> Blocks {
-        Blocks::new(Source::Archive(content), super::segment::FIRST_FRAME)
-    }
-
-    fn new(source: Source, offset: u64) -> Blocks {
+        let (source, offset) = (Source::Archive(content), super::segment::FIRST_FRAME);
         Blocks { source, buf: AlignedBuf::with_capacity(PIECE), start: 0, offset }
     }
 
