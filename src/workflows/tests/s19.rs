@@ -137,6 +137,16 @@ fn s19_holds_outlive_the_providers_time_out() {
 }
 
 #[test]
+fn s19_no_money_is_reserved_for_units_that_are_gone() {
+    let mut world = buying("tok_ok", &[]);
+    let sku = world.skus.keys().next().unwrap().clone();
+    let release = stampede_actors::sku::Command::Release { hold: ORDER.hold(0), order: Some(ORDER) };
+    world.sku(&sku, &release).unwrap();
+    let world = ends_as(world, State::Expired);
+    assert!(world.desk.books().entries().is_empty(), "the provider was never called");
+}
+
+#[test]
 fn s19_an_allocation_that_comes_too_late_voids_the_authorisation() {
     let mut world = buying("tok_timeout_lost", &[]);
     // Nobody extends the holds while the process is down; the units are sold to somebody else meanwhile.
