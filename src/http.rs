@@ -98,7 +98,10 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
     let server = api(config, listeners.api, &shared)?;
     let handle = server.handle();
     let mut serving = std::pin::pin!(actix_web::rt::spawn(server));
-    ready(&engine);
+    tokio::select! {
+        () = workers_started(&engine) => ready(&engine),
+        ended = &mut serving => ended.context("the API server panicked")?.context("the API server did not start")?,
+    }
 
     let outcome = tokio::select! {
         () = signals.any() => {
@@ -109,6 +112,7 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
         why = engine.stopped() => {
             shared.drain();
             settle(&shared, LAST_WORDS).await;
+            stop_workflows(&engine).await;
             handle.stop(false).await;
             Err(stopped(&why))
         }
@@ -120,6 +124,13 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
     engine.shut_down();
     operations.stop();
     outcome
+}
+
+/// The workers start on threads of their own.
+async fn workers_started(engine: &Engine) {
+    while engine.health().checks.iter().any(|check| check.check == "lanes" && !check.ok) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 fn stopped(why: &Stopped) -> anyhow::Error {
@@ -135,7 +146,10 @@ fn api(config: &Config, listener: TcpListener, shared: &Arc<Shared>) -> anyhow::
     let services = move || {
         shared.engine.attach_worker();
         let app = App::new(Arc::clone(&shared), &settings);
-        Services::new().configure(|services| routes::register(services, &app)).default_service(web::to(call::no_route))
+        let measure = app.measure;
+        Services::new()
+            .configure(|services| routes::register(services, &app))
+            .default_service(web::to(move |request| call::no_route(request, measure)))
     };
     let server = HttpServer::new(services)
         .workers(config.workers)
@@ -158,6 +172,7 @@ async fn drain(config: &Config, shared: &Arc<Shared>, handle: &ServerHandle, sig
     shared.drain();
     let finished = async {
         settle(shared, config.api.drain).await;
+        stop_workflows(&shared.engine).await;
         handle.stop(true).await;
     };
     tokio::select! {
@@ -166,6 +181,14 @@ async fn drain(config: &Config, shared: &Arc<Shared>, handle: &ServerHandle, sig
             tracing::warn!("a second signal: what is in progress is cut off");
             handle.stop(false).await;
         }
+    }
+}
+
+/// Ends the workflows while the workers are still there: their steps ask entities.
+async fn stop_workflows(engine: &Engine) {
+    let engine = engine.clone();
+    if let Err(error) = tokio::task::spawn_blocking(move || engine.stop_workflows()).await {
+        tracing::error!(%error, "the workflows could not be ended");
     }
 }
 

@@ -64,7 +64,7 @@ settings! {
         bind: SocketAddr = "api.bind", "127.0.0.1:8080";
         /// Largest request body.
         /// Effect: larger ones answer 413 before they are read whole.
-        body_limit: Bytes = "api.body-limit", "64KiB";
+        body_limit: Bytes = "api.body-limit", "256KiB";
         /// How long a request may take until its answer is "outcome unknown, repeat it".
         /// Errors: zero, no start. Effect: shorter gives up on slow disks earlier; nothing is undone by it.
         request_timeout: Duration = "api.request-timeout", "10s";

@@ -86,8 +86,8 @@ where
     let mut response = match answer {
         Ok(reply) => reply.into_response(),
         Err(problem) => {
-            if problem.kind.status >= 500 {
-                tracing::warn!(request = %id, operation = spec.operation, code = problem.kind.code, "{}", problem.detail);
+            if problem.kind.status == 500 {
+                tracing::error!(request = %id, operation = spec.operation, code = problem.kind.code, "{}", problem.detail);
             }
             problem.respond(id)
         }
@@ -104,8 +104,8 @@ where
 }
 
 /// Answers what no route answers: 405 where the path has other methods, else 404.
-pub async fn no_route(request: HttpRequest) -> HttpResponse {
-    let methods = methods_of(request.path());
+pub async fn no_route(request: HttpRequest, measure: bool) -> HttpResponse {
+    let methods = methods_of(request.path(), measure);
     let problem = if methods.is_empty() {
         Problem::new(&kinds::UNKNOWN_ROUTE, "there is no such resource")
     } else {

@@ -85,9 +85,9 @@ pub fn register(services: &mut ServiceConfig, app: &Rc<App>) {
 
 /// The methods that this path takes; empty when there is no such path.
 #[must_use]
-pub fn methods_of(path: &str) -> Vec<&'static str> {
-    let matching = Route::ALL.iter().map(|route| route.spec()).filter(|spec| is_path(spec.path, path));
-    matching.map(|spec| spec.method.as_str()).collect()
+pub fn methods_of(path: &str, measure: bool) -> Vec<&'static str> {
+    let served = Route::ALL.iter().map(|route| route.spec()).filter(|spec| measure || !spec.measure);
+    served.filter(|spec| is_path(spec.path, path)).map(|spec| spec.method.as_str()).collect()
 }
 
 fn is_path(template: &str, path: &str) -> bool {
@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn a_path_knows_its_methods() {
-        assert_eq!(methods_of("/v1/orders"), ["POST", "GET"]);
-        assert_eq!(methods_of("/v1/skus/hoodie-m/holds/x"), ["PUT", "GET", "DELETE"]);
-        assert_eq!(methods_of("/docs/index.html"), ["GET"]);
-        assert!(methods_of("/v1/orders/").is_empty());
-        assert!(methods_of("/v2/orders").is_empty());
+        assert_eq!(methods_of("/v1/orders", false), ["POST", "GET"]);
+        assert_eq!(methods_of("/v1/skus/hoodie-m/holds/x", false), ["PUT", "GET", "DELETE"]);
+        assert_eq!(methods_of("/docs/index.html", false), ["GET"]);
+        assert!(methods_of("/v1/orders/", false).is_empty());
+        assert!(methods_of("/v1/noop", false).is_empty() && !methods_of("/v1/noop", true).is_empty());
     }
 }

@@ -1,0 +1,202 @@
+//! The real program, started for one test.
+
+use crate::client::{self, Answer};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// A running server. Killed when dropped.
+pub struct Server {
+    pub api: SocketAddr,
+    pub operations: SocketAddr,
+    /// Name of the API key: `tests`.
+    pub key: String,
+    child: Child,
+    flags: Vec<String>,
+    dir: tempfile::TempDir,
+}
+
+impl Server {
+    /// With defaults.
+    pub fn start() -> Server {
+        Server::with(&[])
+    }
+
+    /// With these flags.
+    pub fn with(flags: &[&str]) -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let key = stampede::keys::create(dir.path(), "tests").unwrap().secret;
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let (child, api, operations) = spawn(dir.path(), &flags);
+        Server { api, operations, key, child, flags, dir }
+    }
+
+    /// Kills it (SIGKILL) and starts it again on the same directory.
+    pub fn crash_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        (self.child, self.api, self.operations) = spawn(self.dir.path(), &self.flags);
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// SIGTERM.
+    pub fn terminate(&self) {
+        // SAFETY: a signal to a child of ours that we have not waited for.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) }, 0);
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, within: Duration) -> ExitStatus {
+        let start = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(start.elapsed() < within, "still running after {within:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        client::send(self.api, "GET", path, &[], None)
+    }
+
+    /// `GET` with the API key.
+    pub fn get_as_seller(&self, path: &str) -> Answer {
+        client::send(self.api, "GET", path, &[("Authorization", &self.bearer())], None)
+    }
+
+    pub fn put(&self, path: &str, body: &Value) -> Answer {
+        self.send("PUT", path, &[], body)
+    }
+
+    pub fn delete(&self, path: &str) -> Answer {
+        client::send(self.api, "DELETE", path, &[], None)
+    }
+
+    /// `POST` with an idempotency key.
+    pub fn post(&self, path: &str, key: &str, body: &Value) -> Answer {
+        self.send("POST", path, &[("Idempotency-Key", &format!("\"{key}\""))], body)
+    }
+
+    /// `POST` with an idempotency key and the API key.
+    pub fn post_as_seller(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let headers = [("Idempotency-Key", format!("\"{key}\"")), ("Authorization", self.bearer())];
+        self.send("POST", path, &headers.each_ref().map(|(name, value)| (*name, value.as_str())), body)
+    }
+
+    /// Any method with these headers and a JSON body.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &Value) -> Answer {
+        let mut headers = headers.to_vec();
+        headers.push(("Content-Type", "application/json"));
+        client::send(self.api, method, path, &headers, Some(body.to_string().as_bytes()))
+    }
+
+    pub fn bearer(&self) -> String {
+        format!("Bearer {}", self.key)
+    }
+
+    /// Lists a SKU at 19.99 EUR and takes units in.
+    pub fn stock(&self, sku: &str, units: u32) {
+        self.stock_with(sku, units, json!({ "seller": "acme", "price": { "amount": 1999, "currency": "EUR" } }));
+    }
+
+    /// Lists a SKU as this body says and takes units in.
+    pub fn stock_with(&self, sku: &str, units: u32, listing: Value) {
+        let listed = self.send("PUT", &format!("/v1/skus/{sku}"), &[("Authorization", &self.bearer())], &listing);
+        assert!(listed.status == 200 || listed.status == 201, "{}", listed.text());
+        if units > 0 {
+            let body = json!({ "location": "berlin", "units": units });
+            self.post_as_seller(&format!("/v1/skus/{sku}/receipts"), &unique(), &body).expect(201);
+        }
+    }
+
+    /// Buys units of one SKU with this key.
+    pub fn buy(&self, key: &str, buyer: &str, sku: &str, units: u32) -> Answer {
+        self.post("/v1/orders", key, &order(buyer, "tok_ok", sku, units))
+    }
+
+    pub fn available(&self, sku: &str) -> i64 {
+        self.get(&format!("/v1/skus/{sku}/availability")).expect(200).json()["available"].as_i64().unwrap()
+    }
+
+    pub fn read_order(&self, order: &str) -> Value {
+        self.get(&format!("/v1/orders/{order}")).expect(200).json()
+    }
+
+    /// Waits until an order is in this state.
+    #[track_caller]
+    pub fn wait_for_state(&self, order: &str, state: &str) -> Value {
+        eventually(|| {
+            let now = self.read_order(order);
+            if now["state"] == state { Ok(now) } else { Err(format!("{order}: {now}")) }
+        })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The body of an order of one line.
+pub fn order(buyer: &str, token: &str, sku: &str, units: u32) -> Value {
+    json!({ "buyer": buyer, "payment_token": token, "lines": [{ "sku": sku, "units": units }] })
+}
+
+/// A key that no other call has.
+pub fn unique() -> String {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    format!("key-{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Tries again until it works, for at most ten seconds.
+#[track_caller]
+pub fn eventually<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(why) => assert!(start.elapsed() < Duration::from_secs(10), "{why}"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn spawn(dir: &Path, flags: &[String]) -> (Child, SocketAddr, SocketAddr) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_stampede"))
+        .arg("serve")
+        .args(["--api-bind", "127.0.0.1:0", "--ops-bind", "127.0.0.1:0", "--diagnostics-format", "json"])
+        .arg("--data-dir")
+        .arg(dir)
+        .args(flags)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let ready = loop {
+        let Some(line) = lines.next() else { panic!("it did not start: {said:#?}") };
+        let line = line.unwrap();
+        match serde_json::from_str::<Value>(&line) {
+            Ok(message) if message["message"] == "ready" => break message,
+            _ => said.push(line),
+        }
+    };
+    // Its later words go nowhere, but must be read, or it would wait for us.
+    std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("server: {line}")));
+    let address = |field: &str| ready[field].as_str().unwrap().parse().unwrap();
+    (child, address("api"), address("operations"))
+}
