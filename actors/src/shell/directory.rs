@@ -53,6 +53,9 @@ pub(crate) struct Shared {
 /// What a directory and all its entities' actors share; all on one thread.
 pub(crate) struct ShardState {
     pub timers: RefCell<Timers>,
+    /// Counts rounds of placing orders, so that an answer to an earlier one, even of before a crash, is never taken for
+    /// an answer to a later one.
+    pub rounds: Cell<u32>,
     pub lane: Rc<Lane>,
     pub fabric: Arc<Fabric>,
 }
@@ -127,7 +130,12 @@ impl Actor for Directory {
 
 impl Directory {
     pub(crate) fn start(shard: Shard, lane: &Rc<Lane>) -> Addr<Directory> {
-        let state = ShardState { timers: RefCell::default(), lane: Rc::clone(lane), fabric: Arc::clone(lane.fabric()) };
+        let state = ShardState {
+            timers: RefCell::default(),
+            rounds: Cell::new(0),
+            lane: Rc::clone(lane),
+            fabric: Arc::clone(lane.fabric()),
+        };
         Actor::start(Directory {
             shard,
             state: Rc::new(state),

@@ -37,7 +37,7 @@ pub enum Question {
     /// A cart's lines, to be placed as this order. Sent by the cart itself.
     PlaceCart(Box<PlaceRequest>, CartHalf),
     /// A SKU's answer to a hold that this order asked for.
-    HoldAnswered { attempt: u32, hold: HoldId, result: Result<Done, Failure> },
+    HoldAnswered { round: u32, hold: HoldId, result: Result<Done, Failure> },
     /// What became of a checkout, for the cart that waits for it. `None`: no order.
     CheckOutEnded { order: OrderId, placed: Option<Position> },
 }
@@ -225,7 +225,7 @@ pub enum Address {
     /// To a slot of a lane.
     Slot(ReplySlot),
     /// To an order that is being placed.
-    Placing { order: OrderId, attempt: u32, hold: HoldId },
+    Placing { order: OrderId, round: u32, hold: HoldId },
     /// Nobody waits for it.
     Nobody,
 }
@@ -269,9 +269,9 @@ fn deliver(address: Address, reply: Reply) {
     match address {
         Address::Nobody => {}
         Address::Slot(slot) => lane::reply(slot, reply),
-        Address::Placing { order, attempt, hold } => lane::send(Envelope {
+        Address::Placing { order, round, hold } => lane::send(Envelope {
             to: EntityId::Order(order),
-            question: Question::HoldAnswered { attempt, hold, result: reply.result },
+            question: Question::HoldAnswered { round, hold, result: reply.result },
             reply: ReplyTo::nobody(),
             rests_on: reply.rests_on,
         }),

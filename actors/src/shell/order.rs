@@ -31,7 +31,7 @@ struct Underway {
     /// The highest position that a granted hold rests on.
     rests_on: Position,
     /// Tells answers of an earlier round from those of this one.
-    attempt: u32,
+    round: u32,
 }
 
 /// The actor of one order.
@@ -79,10 +79,16 @@ impl OrderActor {
             repeats_timer: None,
             cart,
             rests_on: Position(0),
-            attempt: 0,
+            round: self.next_round(),
         }));
         self.shell.cell.outstanding.set(self.shell.cell.outstanding.get() + 1);
         self.go_on(next, context);
+    }
+
+    fn next_round(&self) -> u32 {
+        let rounds = &self.shell.state.rounds;
+        rounds.set(rounds.get().wrapping_add(1));
+        rounds.get()
     }
 
     fn replay(&mut self, reply: ReplyTo) {
@@ -98,7 +104,7 @@ impl OrderActor {
                 let Some(underway) = &self.underway else { return };
                 let ttl = self.shell.state.fabric.settings.hold_ttl;
                 for request in requests {
-                    let address = Address::Placing { order, attempt: underway.attempt, hold: request.hold };
+                    let address = Address::Placing { order, round: underway.round, hold: request.hold };
                     lane::send(Envelope {
                         to: EntityId::Sku(request.sku),
                         question: Question::Sku(sku::Command::Hold {
@@ -119,8 +125,9 @@ impl OrderActor {
             Next::RetryAfter { release, after } => {
                 self.release(release);
                 context.run_later(to_duration(after), |actor, context| {
+                    let round = actor.next_round();
                     let Some(underway) = &mut actor.underway else { return };
-                    underway.attempt += 1;
+                    underway.round = round;
                     let next = underway.placing.start();
                     actor.go_on(next, context);
                 });
@@ -196,13 +203,13 @@ impl OrderActor {
 
     fn hold_answered(
         &mut self,
-        attempt: u32,
+        round: u32,
         hold: HoldId,
         result: Result<Done, Failure>,
         rests_on: Position,
         context: &mut Context<Self>,
     ) {
-        let Some(underway) = self.underway.as_mut().filter(|underway| underway.attempt == attempt) else { return };
+        let Some(underway) = self.underway.as_mut().filter(|underway| underway.round == round) else { return };
         underway.rests_on = underway.rests_on.max(rests_on);
         let answer = match result {
             Ok(Done { view: View::Hold(granted), .. }) => HoldAnswer::Granted {
@@ -254,8 +261,8 @@ impl Handler<Deliver> for OrderActor {
         match question {
             Question::Place(request) => self.place(*request, None, reply, context),
             Question::PlaceCart(request, half) => self.place(*request, Some(half), reply, context),
-            Question::HoldAnswered { attempt, hold, result } => {
-                self.hold_answered(attempt, hold, result, rests_on, context);
+            Question::HoldAnswered { round, hold, result } => {
+                self.hold_answered(round, hold, result, rests_on, context);
             }
             Question::Order(command) => {
                 let executed = self.shell.execute(&command, Vec::new());
