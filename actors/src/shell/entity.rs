@@ -202,6 +202,8 @@ impl<A: Aggregate> Shell<A> {
             Ok::<_, Failure>(events)
         })?;
         let Some(events) = decided? else {
+            // A timer that found nothing due yet still has to come back.
+            self.arm();
             return Ok(Executed { replayed: true, rests_on: self.cell.last.get() });
         };
         let mut entries = Vec::with_capacity(events.len() + companions.len());

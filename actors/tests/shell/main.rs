@@ -330,6 +330,28 @@ fn s05_a_timer_wakes_a_passivated_entity() {
 }
 
 #[test]
+fn s05_a_timer_that_finds_nothing_due_comes_back() {
+    run(async || {
+        let world = World::new(|_| {});
+        world.stock("x", 1).await;
+        assert!(place(5, "b", &["x"]).await.is_ok());
+        // The payment is declined, so that what is due next is the end of the hold, after the time the order was armed
+        // for: asking the provider again.
+        let declined = stampede_actors::order::Command::Report {
+            step: stampede_actors::order::Step::Authorize { attempt: 1 },
+            answer: stampede_actors::order::Answer::Refused { code: "insufficient_funds".to_owned() },
+        };
+        ask(order_entity(5), Question::Order(Box::new(declined))).await.unwrap();
+        for _ in 0..12 {
+            world.clock.advance(Span::seconds(1));
+            world.settle(40).await;
+        }
+        let View::Order(order) = ask(order_entity(5), Question::ReadOrder).await.unwrap().view else { panic!() };
+        assert_eq!(order.state(), Some(stampede_actors::order::State::Expired));
+    });
+}
+
+#[test]
 fn s21_crossing_orders_do_not_both_go_home() {
     run(async || {
         let world = World::new(|_| {});
