@@ -14,10 +14,29 @@ pub use file::{Stock, read};
 pub use rows::{Row, SkuRows};
 pub use run::{Progress, Summary};
 
+use crate::engine::Ids;
+use stampede_actors::ids::OpId;
+
 /// Problems of a file that are shown; the rest is counted.
 pub const SHOWN: usize = 20;
 /// Largest file, in bytes: all of it is held in memory.
 pub const MAX_BYTES: u64 = 1 << 30;
+
+/// Begins the key of a row's receipt.
+const KEY: &str = "import-";
+
+/// The idempotency key of a row (S22).
+#[must_use]
+pub fn receipt_key(hash: &str, line: u64) -> String {
+    format!("{KEY}{hash}-{line}")
+}
+
+/// The receipt that such a key names; `None`: another kind of key. One scope for all, so that a repeat with another API
+/// key, or without a server, takes nothing in twice.
+#[must_use]
+pub fn receipt_of(ids: &Ids, key: &str) -> Option<OpId> {
+    key.starts_with(KEY).then(|| ids.op("import", key))
+}
 
 /// One thing wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

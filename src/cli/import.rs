@@ -9,16 +9,18 @@ use crate::journal;
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
-use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::runtime;
 
 /// SKUs in progress at once over HTTP, each on a connection of its own.
 const CONNECTIONS: usize = 64;
 /// SKUs in progress at once in a directory: enough to fill each sync.
-const AT_ONCE: usize = 1_024;
+const AT_ONCE: usize = 2_048;
 
 /// `stampede import`.
+///
+/// Repeated within a day (`idempotency.keep`), an import takes nothing in twice and completes what was left.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Columns: sku, seller, location, units, price (19.99), currency; and, where wanted, safety_stock, priority,
@@ -27,11 +29,14 @@ pub struct Args {
     /// A running server's API, like http://127.0.0.1:8080. Without it, the data directory of a stopped server.
     #[arg(long, value_name = "URL", env = "STAMPEDE_SERVER", requires = "key")]
     server: Option<String>,
-    /// An API key of that server; a repeated import must use the same one.
+    /// An API key of that server.
     #[arg(long, value_name = "KEY", env = "STAMPEDE_KEY", hide_env_values = true)]
     key: Option<String>,
     #[command(flatten)]
     dir: DirFlags,
+    /// How long to go on asking while the server is busy, restarting or away.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    patience: Duration,
     /// Check the file and write nothing.
     #[arg(long)]
     check: bool,
@@ -53,15 +58,14 @@ pub fn run(args: &Args) -> Outcome {
     let summary = match (&args.server, &args.key) {
         (Some(server), Some(key)) => {
             let address = remote::address(server).map_err(|error| Stop::new(Exit::Usage, anyhow!(error)))?;
-            into_server(&stock, address, key)?
+            into_server(&stock, remote::Server::new(address, key, CONNECTIONS).patient_for(args.patience))?
         }
         _ => into_directory(&stock, Config::load(&args.dir.flags())?)?,
     };
     report(&summary, args.json)
 }
 
-fn into_server(stock: &Stock, address: SocketAddr, key: &str) -> anyhow::Result<Summary> {
-    let server = remote::Server::new(address, key, CONNECTIONS);
+fn into_server(stock: &Stock, server: remote::Server) -> anyhow::Result<Summary> {
     let bar = Bar::new(stock);
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(import::run::run(stock, &server, CONNECTIONS, &bar)))
@@ -91,10 +95,11 @@ fn report(summary: &Summary, as_json: bool) -> Outcome {
         out::json(summary)?;
     } else {
         let Summary { skus, rows, received, already, empty, seconds, .. } = summary;
-        let rate = (*rows as f64 / seconds.max(0.001)).round();
+        let rate = (summary.done() as f64 / seconds.max(0.001)).round();
         out::line(&format!(
-            "{rows} rows, {skus} SKUs: {received} received, {already} there before, {empty} without units, \
-             in {seconds:.1} s ({rate}/s)"
+            "{} of {rows} rows, {skus} SKUs: {received} received, {already} there before, {empty} without units, \
+             in {seconds:.1} s ({rate}/s)",
+            summary.done()
         ));
     }
     for refusal in &summary.refusals {
@@ -104,6 +109,7 @@ fn report(summary: &Summary, as_json: bool) -> Outcome {
         out::complain(&format!("  and {} more", summary.refused - summary.refusals.len()));
     }
     match &summary.stopped {
+        Some(why) if summary.denied => Err(anyhow!("{why}").into()),
         Some(why) => Err(Stop::new(Exit::NotReady, anyhow!("stopped: {why}; the same import, repeated, completes it"))),
         None if summary.complete() => Ok(Exit::Ok),
         None => Err(anyhow!("{} rows were refused", summary.refused).into()),

@@ -214,7 +214,7 @@ settings! {
     Diagnostics {
         /// Which messages: a level (error, warn, info, debug, trace), or levels by module like "info,stampede::journal=debug".
         /// Errors: unreadable, no start. Effect: debug and trace cost throughput.
-        filter: String = "diagnostics.filter", "info";
+        filter: String = "diagnostics.filter", "info,actix_server=warn,fjall=warn,lsm_tree=warn";
         /// "text" for people, "json" for collectors; "auto" is text on a terminal.
         /// Effect: none on anything else.
         format: Format = "diagnostics.format", "auto";

@@ -8,6 +8,7 @@ use crate::http::reply::Reply;
 use crate::http::skus::{AvailabilityBody, availability};
 use crate::http::spec::{Spec, json, of};
 use crate::http::wire::Time;
+use crate::import;
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{EntityId, HoldId, LocationId, OpId, OrderId, Reference, SkuId};
@@ -222,7 +223,9 @@ struct DeltaBody<'a> {
 pub async fn receive(mut call: Call) -> Answer {
     let sku: SkuId = call.path("sku")?;
     let body: Receive = call.json().await?;
-    let (receipt, fingerprint) = (call.op(), fingerprint(&body));
+    let fingerprint = fingerprint(&body);
+    // A row of a file is the same receipt whoever imports it (S22).
+    let receipt = import::receipt_of(call.app.engine().ids(), call.key()).unwrap_or_else(|| call.op());
     let command = Command::Receive { receipt, fingerprint, location: body.location.clone(), units: body.units };
     let done = call.ask(EntityId::Sku(sku.clone()), Question::Sku(command)).await?;
     let answer = ReceiptBody { receipt, sku: &sku, location: &body.location, units: body.units };

@@ -1,16 +1,16 @@
 //! Into the directory of a stopped server: the engine runs in this process, without HTTP.
 
 use super::run::{Patience, Target, Trouble};
-use super::{Row, SkuRows};
+use super::{Row, SkuRows, receipt_of};
 use crate::engine::Ids;
+use crate::http::idempotency::fingerprint;
+use serde_json::json;
 use stampede_actors::ids::{EntityId, SkuId};
 use stampede_actors::shell::lane;
 use stampede_actors::shell::message::{Done, Failure, Question};
 use stampede_actors::sku::{Command, Listing, Refusal};
 use std::time::Duration;
 
-/// Receipts of imports are a scope of their own: no request over HTTP shares it.
-const SCOPE: &str = "import";
 /// How long one command may take.
 const WITHIN: Duration = Duration::from_secs(15);
 /// How long a command is repeated while the log is behind.
@@ -83,10 +83,13 @@ impl Target for Here<'_> {
 
     async fn receive(&self, rows: &SkuRows, row: &Row, key: &str) -> Result<bool, Trouble> {
         let Row { location, units, .. } = row;
+        let Some(receipt) = receipt_of(self.ids, key) else {
+            return Err(Trouble::Refused(format!("{key} is no key of an import")));
+        };
         let command = Command::Receive {
-            receipt: self.ids.op(SCOPE, key),
-            // The key names the file's bytes and the line, so the content is the same whenever the key is.
-            fingerprint: 0,
+            receipt,
+            // As the API would have it, so that either may repeat the other's receipt.
+            fingerprint: fingerprint(&json!({ "location": location.as_str(), "units": units })),
             location: location.clone(),
             units: *units,
         };

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 /// How long one request may take.
 const WITHIN: Duration = Duration::from_secs(15);
-/// How long a request is repeated while the server is busy, restarting or away.
+
+/// How long a request is repeated when nobody says otherwise.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running server.
@@ -17,23 +18,30 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Server {
     pool: Pool,
     authorization: String,
+    patience: Duration,
 }
 
 impl Server {
     /// The server at this address, with an API key, over so many connections.
     #[must_use]
     pub fn new(address: SocketAddr, key: &str, connections: usize) -> Server {
-        Server { pool: Pool::new(address, connections), authorization: format!("Bearer {key}") }
+        Server { pool: Pool::new(address, connections), authorization: format!("Bearer {key}"), patience: PATIENCE }
+    }
+
+    /// Asks for so long while the server is busy, restarting or away.
+    #[must_use]
+    pub fn patient_for(self, patience: Duration) -> Server {
+        Server { patience, ..self }
     }
 
     /// Sends a request until there is a definite answer.
     async fn definite(&self, request: &Request) -> Result<Answer, Trouble> {
-        let mut patience = Patience::lasting(PATIENCE);
+        let mut patience = Patience::lasting(self.patience);
         loop {
             let (why, wait) = match self.pool.send(request, WITHIN).await {
                 Ok(answer) => match answer.status() {
                     200..=299 => return Ok(answer),
-                    401 | 403 => return Err(Trouble::Unavailable("the server refuses this API key".into())),
+                    401 | 403 => return Err(Trouble::Denied("the server refuses this API key".into())),
                     429 | 500..=599 => (reason(&answer), answer.head.retry_after),
                     409 if answer.head.retry_after.is_some() => (reason(&answer), answer.head.retry_after),
                     _ => return Err(Trouble::Refused(reason(&answer))),

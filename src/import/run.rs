@@ -1,6 +1,6 @@
 //! Carries a checked file out: many SKUs at a time, each one's listing before its rows.
 
-use super::{Problem, Row, SHOWN, SkuRows, Stock};
+use super::{Problem, Row, SHOWN, SkuRows, Stock, receipt_key};
 use futures_util::StreamExt;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -21,6 +21,8 @@ pub enum Trouble {
     Refused(String),
     /// Nothing more can be done now; the same import may be repeated later.
     Unavailable(String),
+    /// Nothing at all will be done for this caller.
+    Denied(String),
 }
 
 /// Hears how far it is.
@@ -52,6 +54,8 @@ pub struct Summary {
     /// Why the import ended before its end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,
+    /// It ended because the API key is not good.
+    pub denied: bool,
     /// How long it took.
     pub seconds: f64,
 }
@@ -70,6 +74,12 @@ impl Summary {
     #[must_use]
     pub fn complete(&self) -> bool {
         self.refused == 0 && self.stopped.is_none()
+    }
+
+    /// Rows that are in, one way or the other.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.received + self.already + self.empty
     }
 
     fn refuse(&mut self, Problem { line, message }: Problem) {
@@ -94,7 +104,9 @@ pub async fn run(stock: &Stock, target: &impl Target, at_once: usize, progress: 
         summary.already += done.already;
         summary.empty += done.empty;
         done.refused.into_iter().for_each(|problem| summary.refuse(problem));
-        if let Some(why) = done.stopped {
+        if let Some(trouble) = done.stopped {
+            summary.denied = matches!(trouble, Trouble::Denied(_));
+            let (Trouble::Refused(why) | Trouble::Unavailable(why) | Trouble::Denied(why)) = trouble;
             summary.stopped = Some(why);
             break;
         }
@@ -111,7 +123,7 @@ struct Done {
     already: usize,
     empty: usize,
     refused: Vec<Problem>,
-    stopped: Option<String>,
+    stopped: Option<Trouble>,
 }
 
 impl Done {
@@ -124,7 +136,7 @@ async fn one_sku(hash: &str, rows: &SkuRows, target: &impl Target) -> Done {
     let mut done = Done::default();
     match target.list(rows).await {
         Ok(()) => done.listed = true,
-        Err(Trouble::Unavailable(why)) => done.stopped = Some(why),
+        Err(trouble @ (Trouble::Unavailable(_) | Trouble::Denied(_))) => done.stopped = Some(trouble),
         Err(Trouble::Refused(why)) => {
             let refused = |row: &Row| Problem { line: row.line, message: format!("SKU {}: {why}", rows.sku) };
             done.refused = rows.rows.iter().map(refused).collect();
@@ -142,19 +154,13 @@ async fn one_sku(hash: &str, rows: &SkuRows, target: &impl Target) -> Done {
             Ok(true) => done.already += 1,
             Ok(false) => done.received += 1,
             Err(Trouble::Refused(message)) => done.refused.push(Problem { line: row.line, message }),
-            Err(Trouble::Unavailable(why)) => {
-                done.stopped = Some(why);
+            Err(trouble @ (Trouble::Unavailable(_) | Trouble::Denied(_))) => {
+                done.stopped = Some(trouble);
                 break;
             }
         }
     }
     done
-}
-
-/// The idempotency key of a row (S22).
-#[must_use]
-pub fn receipt_key(hash: &str, line: u64) -> String {
-    format!("import-{hash}-{line}")
 }
 
 /// Waits between tries of one request: soon at first, then every two seconds, and not for ever.

@@ -88,10 +88,11 @@ impl Lane {
         lane
     }
 
-    /// This thread's lane, if it is one.
+    /// This thread's lane, if it is one. A thread that is ending is none any more: what is dropped then may still owe
+    /// answers.
     #[must_use]
     pub fn current() -> Option<Rc<Lane>> {
-        LANE.with(|cell| cell.borrow().clone())
+        LANE.try_with(|cell| cell.borrow().clone()).ok().flatten()
     }
 
     /// Forgets this thread's lane; for tests that start several in turn on one thread.
