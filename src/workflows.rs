@@ -30,18 +30,12 @@ use crate::feed;
 use stampede_actors::time::Span;
 
 /// How the workers behave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Config {
     /// Bounds of the queues.
     pub feed: feed::Config,
     /// Pace and patience of the workers.
     pub terms: Terms,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { feed: feed::Config::default(), terms: Terms::default() }
-    }
 }
 
 /// How long a job waits, and how often it tries.

@@ -100,7 +100,7 @@ impl Script {
         let subject = call.reference.as_str();
         match config.faults.strike(Target::Payment, config.seed, subject, nth) {
             None => Script::PLAIN,
-            Some(Kind::Timeout) if super::draw(config.seed, subject, nth, 1) % 2 == 0 => Script::unheard(),
+            Some(Kind::Timeout) if super::draw(config.seed, subject, nth, 1).is_multiple_of(2) => Script::unheard(),
             Some(Kind::Timeout | Kind::Lost) => Script::lost(),
             Some(Kind::Late) => Script::late(config),
             Some(Kind::Decline) => match call.operation {

@@ -109,7 +109,7 @@ impl Inner {
             *count - 1
         };
         let kind = faults.strike(Target::Warehouse, *seed, subject, nth)?;
-        Some((kind, super::draw(*seed, subject, nth, 1) % 2 == 0))
+        Some((kind, super::draw(*seed, subject, nth, 1).is_multiple_of(2)))
     }
 
     fn ship_later(self: &Arc<Self>, order: OrderId, location: LocationId) {

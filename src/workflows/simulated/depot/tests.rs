@@ -82,7 +82,7 @@ fn the_account_survives_the_process_and_unconfirmed_shipments_are_reported_again
 
     let mut depot = Depot::open(&path).unwrap();
     assert_eq!(depot.to_ship().count(), 0);
-    assert_eq!(depot.unconfirmed(), [first.clone()]);
+    assert_eq!(depot.unconfirmed(), std::slice::from_ref(&first));
     depot.confirm(first.shipment).unwrap();
     assert_eq!(Depot::open(&path).unwrap().unconfirmed(), []);
 }
