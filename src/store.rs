@@ -113,26 +113,17 @@ pub trait Read: Send + Sync {
 pub struct Batch {
     /// By full key, so that no key is twice in it: a store may give all rows of a batch one sequence number.
     rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-    bytes: usize,
 }
 
 impl Batch {
     /// Writes a row.
     pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.bytes += key.len() + value.len();
         self.rows.insert(table.key(key), Some(value));
     }
 
     /// Takes a row out, if it is there.
     pub fn delete(&mut self, table: Table, key: &[u8]) {
-        self.bytes += key.len();
         self.rows.insert(table.key(key), None);
-    }
-
-    /// Keys and values, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Is there nothing to write?

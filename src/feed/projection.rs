@@ -20,7 +20,7 @@ pub mod worker;
 pub use entity::EntityState;
 pub use lists::{BadCursor, Filter, ListedOrder, Page};
 pub use reader::{Lag, Reader};
-pub use rows::{SnapshotReader, applied};
+pub use rows::{Snapshot, SnapshotReader, applied};
 pub use sweep::Swept;
 
 use crate::journal::{Committed, Hash, Head, LogId, Seq};

@@ -2,12 +2,11 @@
 //! them, archived history can be deleted (S4).
 
 use super::recovery::Rows;
-use super::rows::{read_applied, read_entity};
-use super::{EntityState, Error, Mark, Projection};
+use super::rows::{Snapshot, read_applied, read_entity};
+use super::{Error, Mark, Projection};
 use crate::journal::{Checkpoint, Log};
 use crate::store::{self, Batch, MemoryStore, Range, Read, Row, Store, Table};
-use stampede_actors::ids::EntityId;
-use stampede_actors::record::{Position, Version};
+use stampede_actors::record::Position;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Rows are read and written so many at a time.
@@ -91,7 +90,7 @@ pub fn newest(log: &Log) -> Result<Option<Rows>, Error> {
 ///
 /// # Errors
 /// [`Error::Lost`] when there is none; [`Error`] when it cannot be read.
-pub fn entities(log: &Log) -> Result<(Mark, Vec<(EntityId, EntityState, Version)>), Error> {
+pub fn entities(log: &Log) -> Result<(Mark, Vec<Snapshot>), Error> {
     let rows =
         newest(log)?.ok_or_else(|| Error::Lost("the first records, and there is no full checkpoint".to_owned()))?;
     let (applied, mut entities) = (MemoryStore::default(), Vec::new());

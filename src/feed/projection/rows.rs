@@ -183,6 +183,9 @@ fn listed(order: OrderId, state: &stampede_actors::order::Order) -> Option<Liste
     Some(Listed { place, buyer, state: state.state()?, attention: state.attention().is_some() })
 }
 
+/// An entity, its state and its version.
+pub type Snapshot = (EntityId, EntityState, Version);
+
 /// All entities of a store, in the order of their keys, a few in memory at a time.
 pub struct SnapshotReader<'a> {
     store: &'a dyn Read,
@@ -200,7 +203,7 @@ impl SnapshotReader<'_> {
         SnapshotReader { store, from: Vec::new(), ready: VecDeque::new() }
     }
 
-    fn read(&mut self) -> Result<Option<(EntityId, EntityState, Version)>, Error> {
+    fn read(&mut self) -> Result<Option<Snapshot>, Error> {
         if self.ready.is_empty() {
             let range = Range { from: &self.from, to: None, reverse: false, limit: READ };
             self.ready = self.store.range(Table::Snapshot, range)?.into();
@@ -215,14 +218,14 @@ impl SnapshotReader<'_> {
 ///
 /// # Errors
 /// [`Error::Lost`] when the row is not what was written.
-pub fn read_entity(key: &[u8], bytes: &[u8]) -> Result<(EntityId, EntityState, Version), Error> {
+pub fn read_entity(key: &[u8], bytes: &[u8]) -> Result<Snapshot, Error> {
     let entity = EntityId::from_key(key).ok_or_else(|| Error::Lost("the key of a snapshot".to_owned()))?;
     let (row, state) = SnapshotRow::decode(&entity, bytes)?;
     Ok((entity, state, row.version))
 }
 
 impl Iterator for SnapshotReader<'_> {
-    type Item = Result<(EntityId, EntityState, Version), Error>;
+    type Item = Result<Snapshot, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()

@@ -59,7 +59,7 @@ fn run(shop: &mut Shop, act: Act) {
     match act {
         Act::Buy { order, buyer, pen, units } => {
             let code = if pen { "pen" } else { "mug" };
-            if !shop.orders.get(&OrderId(order)).is_some_and(|order| order.placed_at().is_some()) {
+            if shop.orders.get(&OrderId(order)).is_none_or(|order| order.placed_at().is_none()) {
                 shop.buy(order, &format!("buyer-{buyer}"), code, units);
             }
         }

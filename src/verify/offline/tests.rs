@@ -6,9 +6,10 @@ use crate::feed::projection::recovery::{Start, recover};
 use crate::feed::projection::tests::busy_shop;
 use crate::feed::projection::tests::shop::{Shop, buyer, depot, sku};
 use crate::feed::projection::{Mark, Projection, full};
-use crate::journal::{CommitLog, Config, FrameBody, Outcome, Wal};
-use crate::store::{Batch, Store, Table};
-use stampede_actors::ids::HoldId;
+use crate::journal::{CommitLog, Committed, Config, FrameBody, Outcome, Wal};
+use crate::store::{Batch, DiskStore, Limits, Read, Store, Table};
+use crate::verify::Invariant;
+use stampede_actors::ids::{EntityId, HoldId};
 use stampede_actors::record::Event;
 use stampede_actors::sku::{Event as SkuEvent, Part};
 use stampede_actors::time::Span;
@@ -19,7 +20,7 @@ fn config() -> Config {
 
 /// Commits a shop's frames to a log in `dir`, and writes the store when wanted.
 fn write_log(dir: &Path, shop: &Shop, with_store: bool) {
-    let disk: SharedDisk = Arc::new(RealDisk::default());
+    let disk: SharedDisk = Arc::new(RealDisk);
     let mut opened = Wal::open(&disk, dir, config(), &ManualClock::new(shop.now)).unwrap();
     let mut body = FrameBody::with_capacity(64 << 10);
     for frame in &shop.frames {
@@ -139,7 +140,7 @@ fn a_directory_without_a_log_is_refused() {
 fn s04_deleted_history_stands_as_the_full_checkpoint_says() {
     let (shop, dir) = (busy_shop(300), tempfile::tempdir().unwrap());
     write_log(dir.path(), &shop, false);
-    let disk: SharedDisk = Arc::new(RealDisk::default());
+    let disk: SharedDisk = Arc::new(RealDisk);
     let mut opened = Wal::open(&disk, dir.path(), config(), &ManualClock::new(shop.now)).unwrap();
     let mark: Mark = {
         let mut projection = write_store(dir.path(), &opened.log);
