@@ -77,9 +77,6 @@ settings! {
         /// Connections per worker.
         /// Effect: more wait in the kernel's queue until one closes.
         connections: usize = "api.connections", "25000";
-        /// How long a repeat waits for the first request with its key.
-        /// Effect: after it the repeat answers 409 with Retry-After.
-        in_flight_wait: Duration = "api.in-flight-wait", "1s";
         /// How long requests in progress may go on after SIGTERM.
         /// Effect: what is left then is cut off; its outcome is safe in the log and a repeat tells it.
         drain: Duration = "api.drain", "15s";
@@ -126,9 +123,6 @@ settings! {
         /// How long the provider remembers our idempotency keys.
         /// Effect: a call that may have been made is repeated only within it, then looked up by our reference.
         key_lifetime: Duration = "payment.key-lifetime", "24h";
-        /// Calls to the provider in progress at once.
-        /// Effect: more settles faster while the provider is slow.
-        calls: usize = "payment.calls", "256";
         /// Mean time the simulated provider takes to answer.
         /// Effect: 0s answers at once.
         latency: Duration = "payment.latency", "30ms";
