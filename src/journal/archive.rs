@@ -130,22 +130,31 @@ pub fn open(disk: &SharedDisk, dir: &Path, log: LogId, number: u64) -> Result<Op
 /// # Errors
 /// Damage of the segment, or of the archive just written; what the disk says.
 pub(super) fn write(log: &Log, start: &Start, end: &Head) -> Result<(), Error> {
-    let (number, dir) = (start.number, &log.dir);
-    let target = path(dir, number);
+    let dir = &log.dir;
+    let target = path(dir, start.number);
     let draft = target.with_extension("tmp");
     remove_if_there(&log.disk, &draft)?;
-    let file = log.disk.create(&draft).map_err(Error::io("create", &draft))?;
-    let mut sink = Compressing::new(file, log.config.archive_level).map_err(Error::io("write", &draft))?;
-
-    let source = log.segment_path(number);
-    let live = log.disk.open(&source, Access::Direct).map_err(Error::io("open", &source))?;
-    let blocks = Blocks::of_segment(live, FIRST_FRAME).map_err(Error::io("read", &source))?;
-    follow(start, end, blocks, &source, |frame| sink.write(frame).map_err(Error::io("write", &draft)))?;
-
-    sink.finish(start, end).map_err(Error::io("write", &draft))?;
+    if let Err(error) = compress(log, start, end, &draft) {
+        // What was written of it takes space that somebody else could use.
+        let _ = log.disk.remove(&draft);
+        return Err(error);
+    }
     log.disk.rename(&draft, &target).map_err(Error::io("rename", &draft))?;
     let folder = folder(dir);
     log.disk.sync_dir(&folder).map_err(Error::io("sync", &folder))
+}
+
+/// Writes the archive, durably but for its name.
+fn compress(log: &Log, start: &Start, end: &Head, draft: &Path) -> Result<(), Error> {
+    let file = log.disk.create(draft).map_err(Error::io("create", draft))?;
+    let mut sink = Compressing::new(file, log.config.archive_level).map_err(Error::io("write", draft))?;
+
+    let source = log.segment_path(start.number);
+    let live = log.disk.open(&source, Access::Direct).map_err(Error::io("open", &source))?;
+    let blocks = Blocks::of_segment(live, FIRST_FRAME).map_err(Error::io("read", &source))?;
+    follow(start, end, blocks, &source, |frame| sink.write(frame).map_err(Error::io("write", draft)))?;
+
+    sink.finish(start, end).map_err(Error::io("write", draft))
 }
 
 /// Is there an archive of this segment, whole and right? Reads all of it.

@@ -4,12 +4,13 @@ use super::chain::Chain;
 use super::checkpoint::{self, Checkpoint};
 use super::log::{Live, Log, Shelf, wal};
 use super::segment::{self, Start};
-use super::superblock::{Superblock, Superblocks};
+use super::superblock::{Mark, Superblock, Superblocks};
 use super::tail::{self, Survey};
 use super::{Config, Corrupt, Cut, Error, Head, LogId, Queue, Upkeep, Wal, archive};
 use crate::clock::{Clock, Resumed};
 use crate::disk::{Access, AlignedBuf, BLOCK, SharedDisk};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,6 +65,7 @@ impl Wal {
         }
         disk.refuse_network(dir).map_err(Error::io("use", dir))?;
         disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
+        sync_parent(disk, dir)?;
         let found = examine(disk, dir, config.log_id)?;
         if let Some(dirt) = &found.survey.dirt {
             tail::clean(disk, &dirt.cut.file, dirt.cut.offset, dirt.end)?;
@@ -71,17 +73,19 @@ impl Wal {
         let was_clean = found.superblocks.now().clean.is_some();
         let epoch = 1 + found.superblocks.highest_epoch().max(found.survey.head.epoch);
         let newest = found.shelf.live.last_key_value().map_or(0, |(&number, _)| number);
+        let first_live = found.shelf.live.first_key_value().map_or(1, |(&number, _)| number);
+        let checkpoint = found.shelf.checkpoint;
         let head = found.survey.head;
         let log = Arc::new(Log::new(disk.clone(), dir.to_owned(), config, found.superblocks, head, found.shelf));
         log.update(|superblock| {
-            *superblock = Superblock { epoch, newest, clean: None, ..*superblock };
+            *superblock = Superblock { epoch, first_live, newest, checkpoint, clean: None, ..*superblock };
         })?;
         log.vitals.epoch.store(epoch, Relaxed);
         log.vitals.cuts.store(u64::from(found.survey.dirt.is_some()), Relaxed);
         log.shelf.lock().publish(&log.vitals);
         let mut wal = Wal::new(log.clone(), epoch, found.survey.offset, was_clean)?;
         if newest == 0 && !wal.roll()? {
-            return Err(Error::io("begin a log in", dir)(std::io::ErrorKind::StorageFull.into()));
+            return Err(Error::io("begin a log in", dir)(ErrorKind::StorageFull.into()));
         }
         let queue = Arc::new(Queue::new(head.position, &log.config, log.vitals.clone()));
         Ok(Opened {
@@ -121,6 +125,17 @@ impl Log {
     }
 }
 
+/// The directory's own name must be as durable as what is acknowledged in it.
+fn sync_parent(disk: &SharedDisk, dir: &Path) -> Result<(), Error> {
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    let parent = if parent == Path::new("") { Path::new(".") } else { parent };
+    match disk.sync_dir(parent) {
+        // Who may not read it has not made our directory either: it was there before.
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        other => other.map_err(Error::io("sync", parent)),
+    }
+}
+
 fn check(config: &Config) -> Result<(), Error> {
     let block = BLOCK as u64;
     if !config.segment_bytes.is_multiple_of(block)
@@ -152,13 +167,22 @@ fn examine(disk: &SharedDisk, dir: &Path, fresh: Option<LogId>) -> Result<Examin
     let used = !numbers.is_empty() || !archive::numbers(disk, dir)?.is_empty();
     let fresh = fresh.unwrap_or_else(|| LogId(rand::random()));
     let superblocks = Superblocks::open(disk, dir, fresh, used)?;
-    let facts = superblocks.now();
+    let mut facts = superblocks.now();
+    pass_reused(disk, dir, &mut facts)?;
     let mut live = starts(disk, &folder, &facts)?;
     let survey = tail::survey(disk, &folder, &facts, &mut live)?;
     let checkpoints = checkpoint::load(disk, dir, facts.log)?;
     if let Some(newest) = checkpoints.newest.as_ref().filter(|newest| newest.seq > survey.head.seq) {
         let what = format!("a checkpoint covers frame {}, and the log ends before", newest.seq);
         return Err(Corrupt { file: folder, offset: 0, seq: survey.head.seq + 1, what }.into());
+    }
+    let newest = live.last_key_value().map_or(0, |(&number, _)| number);
+    for number in numbers.into_iter().filter(|&number| number > newest) {
+        if tail::unknown_next(disk, &folder, &facts, number)?.is_some() {
+            let what = "a segment with frames that the superblock does not know".to_owned();
+            let file = folder.join(segment::file_name(number));
+            return Err(Corrupt { file, offset: 0, seq: survey.head.seq + 1, what }.into());
+        }
     }
     let left_over = names.iter().filter(|name| match segment::number_of(name) {
         Some(number) => !live.contains_key(&number),
@@ -173,6 +197,25 @@ fn examine(disk: &SharedDisk, dir: &Path, fresh: Option<LogId>) -> Result<Examin
         ..Shelf::new(checkpoints.newest.as_ref().map(|newest| newest.cursors.clone()).unwrap_or_default())
     };
     Ok(Examined { superblocks, shelf, survey, checkpoints })
+}
+
+/// When the newer copy of the superblock is lost, the older one may call a segment the first that has been reused since.
+/// Its archive then proves that it is not missing, and that a checkpoint covered it.
+fn pass_reused(disk: &SharedDisk, dir: &Path, facts: &mut Superblock) -> Result<(), Error> {
+    while facts.first_live < facts.newest {
+        let path = wal(dir).join(segment::file_name(facts.first_live));
+        match disk.inode(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => (),
+            other => return other.map(drop).map_err(Error::io("look at", &path)),
+        }
+        let Some(archive) = archive::open(disk, dir, facts.log, facts.first_live)? else { return Ok(()) };
+        let end = archive.summary.end;
+        facts.first_live += 1;
+        if facts.checkpoint.seq < end.seq {
+            facts.checkpoint = Mark { seq: end.seq, hash: end.hash };
+        }
+    }
+    Ok(())
 }
 
 /// The first blocks of all live segments; each must be there, whole, as long as it says, and follow the one before.
@@ -202,7 +245,7 @@ pub(super) fn read_start(
 ) -> Result<Result<Start, &'static str>, Error> {
     let file = match disk.open(path, Access::Direct) {
         Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Err("the segment is missing")),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Err("the segment is missing")),
         Err(error) => return Err(Error::io("open", path)(error)),
     };
     let len = file.len().map_err(Error::io("look at", path))?;

@@ -95,7 +95,7 @@ pub fn survey(
 
 /// A segment that the superblock does not know and that has a frame. Without one it was being prepared when the
 /// process died, and is of no use.
-fn unknown_next(disk: &SharedDisk, folder: &Path, facts: &Superblock, number: u64) -> Result<Option<Start>, Error> {
+pub fn unknown_next(disk: &SharedDisk, folder: &Path, facts: &Superblock, number: u64) -> Result<Option<Start>, Error> {
     let path = folder.join(segment::file_name(number));
     let Ok(start) = read_start(disk, &path, facts.log, number)? else { return Ok(None) };
     let file = disk.open(&path, Access::Direct).map_err(Error::io("open", &path))?;

@@ -1,9 +1,10 @@
 //! The two threads of a running log: one writes, one tends.
 
 use super::writer::{Turn, Writer};
-use super::{CommitListener, CommitLog, Queue, Stopped, Upkeep};
+use super::{CommitListener, CommitLog, Outcome, Queue, Stopped, Upkeep};
 use crate::clock::Clock;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
@@ -78,8 +79,14 @@ impl Drop for LogThread {
     }
 }
 
+/// Writes until the log stops. A panic here is a bug, and stops the log as a failed disk would: whoever waits is told.
 fn write(mut writer: Writer, queue: &Queue, clock: &dyn Clock, stopping: &AtomicBool) -> Stopped {
     exact_timers();
+    let run = AssertUnwindSafe(|| run(&mut writer, queue, clock, stopping));
+    catch_unwind(run).unwrap_or_else(|_| writer.abandon("the log's writer has panicked"))
+}
+
+fn run(writer: &mut Writer, queue: &Queue, clock: &dyn Clock, stopping: &AtomicBool) -> Stopped {
     loop {
         match writer.step() {
             Turn::Committed => (),
@@ -105,14 +112,19 @@ fn exact_timers() {
 
 fn tend(mut upkeep: Upkeep, clock: &dyn Clock, stopping: &AtomicBool) {
     let log = upkeep.log().clone();
-    while !stopping.load(Ordering::SeqCst) {
-        match upkeep.step(clock.now()) {
-            Ok(true) => (),
-            Ok(false) => log.wait_for_chores(LOOK_ROUND),
-            Err(error) => {
-                tracing::warn!(%error, "upkeep of the commit log failed; it is tried again");
-                log.wait_for_chores(TRY_AGAIN);
+    let run = AssertUnwindSafe(|| {
+        while !stopping.load(Ordering::SeqCst) {
+            match upkeep.step(clock.now()) {
+                Ok(true) => (),
+                Ok(false) => log.wait_for_chores(LOOK_ROUND),
+                Err(error) => {
+                    tracing::warn!(%error, "upkeep of the commit log failed; it is tried again");
+                    log.wait_for_chores(TRY_AGAIN);
+                }
             }
         }
+    });
+    if catch_unwind(run).is_err() {
+        log.fail(Outcome::Unknown("upkeep of the commit log has panicked".to_owned()));
     }
 }

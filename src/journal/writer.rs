@@ -104,6 +104,14 @@ impl Writer {
         }
     }
 
+    /// Gives up for good, whatever state it is in, and tells everybody who was not told yet.
+    pub fn abandon(&mut self, why: &str) -> Stopped {
+        match &self.stopped {
+            Some(before) => before.clone(),
+            None => self.stop(Stopped::Failed(why.to_owned())),
+        }
+    }
+
     fn stop(&mut self, why: Stopped) -> Stopped {
         self.group.stop(why.clone());
         self.stopped = Some(why.clone());

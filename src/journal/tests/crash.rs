@@ -91,7 +91,12 @@ fn s02_a_power_cut_at_any_step_loses_nothing_acknowledged() {
             for again in (1 + step % 5..).step_by(5) {
                 disk.fail_at(disk.steps() + again, Fault::PowerCut);
                 let opened = Rig::open(&disk, tiny());
-                if opened.is_ok() && !disk.is_off() {
+                if !disk.is_off() {
+                    assert!(
+                        opened.is_ok(),
+                        "{what}: {}",
+                        opened.err().map(|error| error.to_string()).unwrap_or_default()
+                    );
                     break;
                 }
                 drop(opened);

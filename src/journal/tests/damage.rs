@@ -150,6 +150,46 @@ fn one_damaged_superblock_is_survived_even_right_after_a_roll() {
     }
 }
 
+#[test]
+fn one_damaged_superblock_is_survived_even_right_after_a_reuse() {
+    for copy in ["superblock.0", "superblock.1"] {
+        let disk = SimDisk::new(1);
+        let mut rig = Rig::open(&disk, small()).unwrap();
+        while rig.log.health().rolls < 4 {
+            rig.frame(1);
+        }
+        rig.checkpoint().unwrap();
+        rig.tend().unwrap();
+        assert_eq!(rig.log.health().live, 1);
+        let head = rig.log.head();
+        disk.kill();
+        flip(&disk, &Path::new(DIR).join(copy), 60);
+        let mut rig = Rig::open(&disk, small()).unwrap();
+        assert_eq!(rig.log.head(), head, "{copy}");
+        rig.frame(1);
+        rig.tend().unwrap();
+        assert_eq!(rig.read_back(1).unwrap().len() as u64, head.position.0 + 1);
+        disk.kill();
+        assert!(Rig::open(&disk, small()).is_ok());
+    }
+}
+
+#[test]
+fn a_segment_with_frames_that_nobody_knows_is_not_thrown_away() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    while rig.log.health().rolls < 4 {
+        rig.frame(1);
+    }
+    disk.kill();
+    let fresh = SimDisk::new(2);
+    drop(Rig::open(&fresh, small()).unwrap());
+    let mut contents = fresh.contents();
+    contents.insert(rig.segment(3), disk.bytes(&rig.segment(3)).unwrap());
+    let found = corrupt(Rig::open(&SimDisk::with_contents(3, &contents), small()));
+    assert_eq!(found.file, rig.segment(3));
+}
+
 /// Every single byte of a sealed and closed log: a flipped bit is found, or was in no frame.
 #[test]
 fn no_flipped_bit_goes_unseen() {

@@ -90,6 +90,27 @@ fn an_idle_log_seals_itself_and_archives_what_is_full() {
 }
 
 #[test]
+fn a_panic_on_the_writers_thread_stops_the_log_and_everybody_is_told() {
+    struct Clumsy;
+    impl CommitListener for Clumsy {
+        fn on_commit(&self, _: &Arc<Committed>) {
+            panic!("a listener's bug");
+        }
+        fn on_stopped(&self, _: &Stopped) {}
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (opened, clock) = open(dir.path(), &config());
+    let (queue, heard) = (opened.queue.clone(), Arc::new(Heard::default()));
+    let listeners: Vec<Arc<dyn CommitListener>> = vec![Arc::new(Clumsy), heard.clone()];
+    let thread = LogThread::start(opened.wal, opened.upkeep, opened.queue, clock, listeners).unwrap();
+    queue.append(record(1, 1));
+    queue.kick();
+    wait_for(|| queue.stopped());
+    assert!(matches!(thread.stop(), Stopped::Failed(_)));
+    assert!(matches!(heard.stopped.lock()[..], [Stopped::Failed(_)]));
+}
+
+#[test]
 fn s08_a_second_process_is_refused_on_the_real_disk() {
     let dir = tempfile::tempdir().unwrap();
     let (_opened, _) = open(dir.path(), &config());
