@@ -73,7 +73,7 @@ impl Books {
             format!("{}: {entity}: {detail}", invariant.code())
         };
         books.verified(report.audit.evaluated, report.findings.iter().map(words).collect());
-        let disk: SharedDisk = Arc::new(RealDisk::default());
+        let disk: SharedDisk = Arc::new(RealDisk);
         let mut reader = Log::inspect(&disk, data)?.log.read_from(Position(1))?;
         while let Some(frame) = reader.next()? {
             frame.records.iter().for_each(|record| books.record(record));
