@@ -9,6 +9,8 @@ mod bad_input;
 mod carts;
 #[path = "http/client.rs"]
 mod client;
+#[path = "http/disk_full.rs"]
+mod disk_full;
 #[path = "http/drain.rs"]
 mod drain;
 #[path = "http/idempotency.rs"]

@@ -32,6 +32,8 @@ pub type Answer = Result<Reply, Problem>;
 pub struct Call {
     /// What it may use.
     pub app: Rc<App>,
+    /// Its route.
+    pub spec: &'static Spec,
     /// Its head.
     pub request: HttpRequest,
     /// When its head had been read.
@@ -134,7 +136,7 @@ impl Call {
                 "the server is going down; repeat the request with the same key",
             ));
         }
-        Ok(Call { app, request, started, api_key, key, payload: Some(payload) })
+        Ok(Call { app, spec, request, started, api_key, key, payload: Some(payload) })
     }
 
     /// The body, parsed.
@@ -206,21 +208,22 @@ impl Call {
         self.key.as_ref().map_or("", Key::as_str)
     }
 
-    /// What the key is unique in: method, path with its ids, and the API key where one is needed.
+    /// What the key is unique in: the route, what its path names, and the API key where one is needed. Of the path it
+    /// takes the parsed names, since one name may be spelt in several ways.
     #[must_use]
-    pub fn scope(&self) -> String {
+    pub fn scope(&self, path: impl Display) -> String {
         let mut scope = String::with_capacity(96);
-        let _ = write!(scope, "{} {}", self.request.method(), self.request.path());
+        let _ = write!(scope, "{} {} {path}", self.spec.method.as_str(), self.spec.path);
         if let Some(name) = &self.api_key {
             let _ = write!(scope, " by {name}");
         }
         scope
     }
 
-    /// The operation that this key names in its scope.
+    /// The operation that this key names, on what the path names.
     #[must_use]
-    pub fn op(&self) -> OpId {
-        self.app.engine().ids().op(&self.scope(), self.key())
+    pub fn op(&self, path: impl Display) -> OpId {
+        self.app.engine().ids().op(&self.scope(path), self.key())
     }
 
     /// A permit for one purchase (S13).

@@ -175,7 +175,7 @@ struct LineBody<'a> {
 /// Opens a cart.
 pub async fn open(mut call: Call) -> Answer {
     let body: OpenCart = call.json().await?;
-    let cart = call.app.engine().ids().cart(&call.scope(), call.key());
+    let cart = call.app.engine().ids().cart(&call.scope(""), call.key());
     let command = Command::Open { buyer: body.buyer.clone(), ttl: span(call.app.cart_ttl) };
     let done = call.ask(EntityId::Cart(cart), Question::Cart(command)).await?;
     let opened = OpenedBody { cart, buyer: &body.buyer, state: "open" };

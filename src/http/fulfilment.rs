@@ -67,7 +67,7 @@ pub struct ReturnOrder {
 pub async fn ship(mut call: Call) -> Answer {
     let id: OrderId = call.path("order")?;
     let body: ShipOrder = call.json().await?;
-    let (shipment, fingerprint) = (call.op(), fingerprint(&body));
+    let (shipment, fingerprint) = (call.op(id), fingerprint(&body));
     let lines = line_units(&body.lines);
     let command = Command::Ship { shipment, fingerprint, location: body.location, lines, tracking: body.tracking };
     let done = tell(&call, id, command).await?;
@@ -79,7 +79,7 @@ pub async fn ship(mut call: Call) -> Answer {
 pub async fn take_back(mut call: Call) -> Answer {
     let id: OrderId = call.path("order")?;
     let body: ReturnOrder = call.json().await?;
-    let (return_id, fingerprint) = (call.op(), fingerprint(&body));
+    let (return_id, fingerprint) = (call.op(id), fingerprint(&body));
     let lines = line_units(&body.lines);
     let command = Command::Return { return_id, fingerprint, location: body.location, lines, restock: body.restock };
     let done = tell(&call, id, command).await?;

@@ -112,7 +112,7 @@ struct CancelBody<'a> {
 pub async fn pay(mut call: Call) -> Answer {
     let id: OrderId = call.path("order")?;
     let body: PayAgain = call.json().await?;
-    let (payment, fingerprint) = (call.op(), fingerprint(&body));
+    let (payment, fingerprint) = (call.op(id), fingerprint(&body));
     let command = Command::Pay { payment, fingerprint, token: body.payment_token };
     let done = tell(&call, id, command).await?;
     let attempt = order(&done)?.attempts().iter().find(|attempt| attempt.payment == Some(payment)).ok_or_else(fault)?;
@@ -124,7 +124,7 @@ pub async fn pay(mut call: Call) -> Answer {
 pub async fn cancel(mut call: Call) -> Answer {
     let id: OrderId = call.path("order")?;
     let body: CancelOrder = call.json_or_empty().await?;
-    let (cancel, fingerprint) = (call.op(), fingerprint(&body));
+    let (cancel, fingerprint) = (call.op(id), fingerprint(&body));
     let reason = body.reason.as_ref().map_or_else(|| "buyer".to_owned(), ToString::to_string);
     let done = tell(&call, id, Command::Cancel { cancel, fingerprint, reason }).await?;
     let answer = CancelBody { cancel, order: id, reason: body.reason.as_ref() };
@@ -135,7 +135,7 @@ pub async fn cancel(mut call: Call) -> Answer {
 pub async fn refund(mut call: Call) -> Answer {
     let id: OrderId = call.path("order")?;
     let body: RefundOrder = call.json().await?;
-    let (refund, fingerprint) = (call.op(), fingerprint(&body));
+    let (refund, fingerprint) = (call.op(id), fingerprint(&body));
     let command = Command::Refund { refund, fingerprint, lines: line_units(&body.lines), restock: body.restock };
     let done = tell(&call, id, command).await?;
     let facts = RefundFacts::from(order(&done)?.refund(refund).ok_or_else(fault)?);

@@ -225,7 +225,7 @@ pub async fn receive(mut call: Call) -> Answer {
     let body: Receive = call.json().await?;
     let fingerprint = fingerprint(&body);
     // A row of a file is the same receipt whoever imports it (S22).
-    let receipt = import::receipt_of(call.app.engine().ids(), call.key()).unwrap_or_else(|| call.op());
+    let receipt = import::receipt_of(call.app.engine().ids(), call.key()).unwrap_or_else(|| call.op(&sku));
     let command = Command::Receive { receipt, fingerprint, location: body.location.clone(), units: body.units };
     let done = call.ask(EntityId::Sku(sku.clone()), Question::Sku(command)).await?;
     let answer = ReceiptBody { receipt, sku: &sku, location: &body.location, units: body.units };
@@ -241,7 +241,7 @@ pub async fn adjust(mut call: Call) -> Answer {
         let error = FieldError::at("/delta".into(), kinds::VALIDATION_FAILED.code, message);
         return Err(Problem::invalid(vec![error]));
     }
-    let (adjustment, fingerprint) = (call.op(), fingerprint(&body));
+    let (adjustment, fingerprint) = (call.op(&sku), fingerprint(&body));
     let command = Command::Adjust {
         adjustment,
         fingerprint,

@@ -154,6 +154,25 @@ fn s16_a_refused_key_may_succeed_later() {
     assert_eq!(bought.header("idempotency-replayed"), None);
 }
 
+/// An id may be spelt in several ways: it is the same thing, and so is the request.
+#[test]
+fn another_spelling_is_no_other_request() {
+    let server = Server::with(&["--fulfilment-auto-ship=false"]);
+    server.stock("a:b", 10);
+    let body = json!({ "location": "berlin", "units": 5 });
+    let receipt = |sku: &str| server.post_as_seller(&format!("/v1/skus/{sku}/receipts"), "r", &body).expect(201);
+    assert_eq!(receipt("a:b").body, receipt("a%3Ab").body);
+    assert_eq!(server.available("a%3ab"), 15);
+
+    let order = server.buy("k", "ada", "a:b", 2).expect(201).json()["order"].as_str().unwrap().to_owned();
+    server.wait_for_state(&order, "fulfilment_requested");
+    let upper = format!("ord_{}", order.strip_prefix("ord_").unwrap().to_uppercase());
+    let body = json!({ "lines": [{ "line": 0, "units": 1 }], "restock": true });
+    let refund = |order: &str| server.post_as_seller(&format!("/v1/orders/{order}/refunds"), "f", &body).expect(202);
+    assert_eq!(refund(&order).body, refund(&upper).body);
+    assert_eq!(server.read_order(&upper)["refunds"].as_array().unwrap().len(), 1);
+}
+
 /// Everything that moves stock is remembered by its key.
 #[test]
 fn s17_receipts_and_adjustments_count_once() {

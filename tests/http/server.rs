@@ -31,15 +31,44 @@ impl Server {
         let dir = tempfile::tempdir().unwrap();
         let key = stampede::keys::create(dir.path(), "tests").unwrap().secret;
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
-        let (child, api, operations) = spawn(dir.path(), &flags);
+        let (child, api, operations) = spawn(program(), dir.path(), &flags);
         Server { api, operations, key, child, flags, dir }
+    }
+
+    /// With its data directory on a file system of its own of so many MiB, some of which are taken by a file. `None` where
+    /// this machine does not let us mount one.
+    pub fn on_a_small_disk(mib: u32, ballast_mib: u32, flags: &[&str]) -> Option<Server> {
+        let dir = tempfile::tempdir().unwrap();
+        let key = stampede::keys::create(dir.path(), "tests").unwrap().secret;
+        let keys = std::fs::read_to_string(dir.path().join("keys.json")).unwrap();
+        let script = "mount -t tmpfs -o size=$1M tmpfs $2 && printf %s \"$4\" > $2/keys.json && \
+            head -c $3M /dev/zero > $2/ballast && shift 4 && exec \"$@\"";
+        let (mib, ballast_mib) = (mib.to_string(), ballast_mib.to_string());
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--map-root-user", "--mount"]);
+        if !unshare.arg("true").output().is_ok_and(|output| output.status.success()) {
+            return None;
+        }
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh", &mib]);
+        command.arg(dir.path()).args([&ballast_mib, &keys]).arg(env!("CARGO_BIN_EXE_stampede"));
+        let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
+        let (child, api, operations) = spawn(command, dir.path(), &flags);
+        Some(Server { api, operations, key, child, flags, dir })
+    }
+
+    /// Makes the room that [`Server::on_a_small_disk`] had taken.
+    pub fn drop_ballast(&self) {
+        let dir = self.dir.path().strip_prefix("/").unwrap();
+        let root = Path::new("/proc").join(self.child.id().to_string()).join("root");
+        std::fs::remove_file(root.join(dir).join("ballast")).unwrap();
     }
 
     /// Kills it (SIGKILL) and starts it again on the same directory.
     pub fn crash_and_restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        (self.child, self.api, self.operations) = spawn(self.dir.path(), &self.flags);
+        (self.child, self.api, self.operations) = spawn(program(), self.dir.path(), &self.flags);
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -173,8 +202,12 @@ pub fn eventually<T>(mut attempt: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
-fn spawn(dir: &Path, flags: &[String]) -> (Child, SocketAddr, SocketAddr) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_stampede"))
+fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_stampede"))
+}
+
+fn spawn(mut program: Command, dir: &Path, flags: &[String]) -> (Child, SocketAddr, SocketAddr) {
+    let mut child = program
         .arg("serve")
         .args(["--api-bind", "127.0.0.1:0", "--ops-bind", "127.0.0.1:0", "--diagnostics-format", "json"])
         .arg("--data-dir")

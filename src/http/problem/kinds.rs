@@ -83,6 +83,30 @@ const fn kind(code: &'static str, status: u16, again: Again, state: State, meani
     Kind { code, status, retryable, retry_after_ms, state, meaning }
 }
 
+/// The list as a page of the documentation.
+#[must_use]
+pub fn markdown() -> String {
+    use std::fmt::Write;
+    let mut page = String::from(
+        "# Problems\n\n\
+         Every answer that is not good is `application/problem+json` (RFC 9457). Written from `src/http/problem/kinds.rs` by \
+         `UPDATE_DOCS=1 cargo test --lib problem`.\n\n\
+         \"Again\" says whether the same request, with the same key, may succeed later; a time is also in `Retry-After`, up to \
+         half longer at random. \"State\" is `operation_state`: after `unknown`, repeat the same request with the same key.\n\n\
+         | Code | Status | Again | State | Meaning |\n|---|---|---|---|---|\n",
+    );
+    for kind in ALL {
+        let again = match (kind.retryable, kind.retry_after_ms) {
+            (false, _) => "no".to_owned(),
+            (true, None) => "later".to_owned(),
+            (true, Some(milliseconds)) => format!("after {} s", f64::from(milliseconds) / 1000.0),
+        };
+        let Kind { code, status, state, meaning, .. } = kind;
+        let _ = writeln!(page, "| `{code}` | {status} | {again} | `{}` | {meaning} |", state.word());
+    }
+    page
+}
+
 macro_rules! kinds {
     ($( $(#[doc = $meaning:literal])+ $id:ident = $code:literal $status:literal $again:expr, $state:ident; )+) => {
         $(

@@ -39,6 +39,23 @@ fn a_wait_is_jittered_and_in_both_places() {
 }
 
 #[test]
+fn a_key_in_flight_says_when_to_come_again() {
+    let problem = Problem::from(Failure::InFlight);
+    assert_eq!((problem.kind.status, problem.kind.state), (409, State::InProgress));
+    assert_eq!(problem.respond(RequestId::next()).headers().get("retry-after").unwrap(), "1");
+}
+
+#[test]
+fn the_page_is_the_list_of_kinds() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/problems.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, kinds::markdown()).unwrap();
+    }
+    let page = std::fs::read_to_string(path).unwrap();
+    assert_eq!(page, kinds::markdown(), "run with UPDATE_DOCS=1 to write docs/problems.md");
+}
+
+#[test]
 fn an_unknown_outcome_says_so() {
     let problem = Problem::from(Failure::OutcomeUnknown);
     assert_eq!((problem.kind.status, problem.kind.state), (503, State::Unknown));
