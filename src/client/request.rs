@@ -33,6 +33,13 @@ impl Request {
         Request::new("PUT", path, &[], Some(body))
     }
 
+    /// Method and path.
+    #[must_use]
+    pub fn line(&self) -> &str {
+        let end = self.0.windows(9).position(|window| window == b" HTTP/1.1").unwrap_or_default();
+        std::str::from_utf8(&self.0[..end]).unwrap_or_default()
+    }
+
     /// What goes over the wire.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
@@ -71,6 +78,7 @@ mod tests {
 
     #[test]
     fn a_get_has_no_body() {
+        assert_eq!(Request::get("/x").line(), "GET /x");
         assert_eq!(Request::get("/x").bytes(), b"GET /x HTTP/1.1\r\nhost: stampede\r\n\r\n");
     }
 }

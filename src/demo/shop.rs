@@ -50,19 +50,20 @@ impl Shop {
     /// Nothing: given up.
     pub async fn ask(&self, request: &Request, meant_at: Instant) -> Option<Reply> {
         loop {
-            let wait = match self.pool.send(request, PATIENCE).await {
+            let (why, wait) = match self.pool.send(request, PATIENCE).await {
                 Ok(answer) => match busy(&answer) {
                     Some(wait) => self.polite(&answer, wait),
                     None => return Some(self.definite(answer, meant_at)),
                 },
-                Err(Failure::Malformed(what)) => {
-                    self.stats.borrow_mut().unexpected(what);
-                    Duration::from_millis(100)
+                Err(failure) => {
+                    if let Failure::Malformed(what) = &failure {
+                        self.stats.borrow_mut().unexpected(what.clone());
+                    }
+                    (failure.to_string(), Duration::from_millis(50))
                 }
-                Err(Failure::Connection(_) | Failure::HungUp | Failure::TimedOut(_)) => Duration::from_millis(50),
             };
             if meant_at.elapsed() > GIVE_UP {
-                self.stats.borrow_mut().gave_up += 1;
+                self.stats.borrow_mut().gave_up(request.line(), &why);
                 return None;
             }
             self.stats.borrow_mut().sent_again += 1;
@@ -100,12 +101,12 @@ impl Shop {
     }
 
     /// A busy answer says when to come back; one that does not is counted as a defect.
-    fn polite(&self, answer: &Answer, wait: Duration) -> Duration {
+    fn polite(&self, answer: &Answer, wait: Duration) -> (String, Duration) {
+        let what = format!("{} {}", answer.status(), answer.code());
         if answer.head.retry_after.is_none() {
-            let what = format!("{} without Retry-After: {}", answer.status(), answer.code());
-            self.stats.borrow_mut().unexpected(what);
+            self.stats.borrow_mut().unexpected(format!("without Retry-After: {what}"));
         }
-        wait
+        (what, wait)
     }
 }
 

@@ -204,15 +204,18 @@ async fn replay_all(shop: &Rc<Shop>) {
     let count = shop.ledger.borrow().orders().len();
     let replays = (0..count).map(|index| async move {
         let request = shop.ledger.borrow().orders()[index].request.clone();
+        let mut last = String::new();
         for _ in 0..5 {
-            if let Ok(answer) = shop.pool.send(&request, Duration::from_secs(10)).await
-                && !matches!(answer.status(), 429 | 503)
-            {
-                return shop.ledger.borrow_mut().replayed(index, answer.status(), &answer.body);
+            match shop.pool.send(&request, Duration::from_secs(10)).await {
+                Ok(answer) if !matches!(answer.status(), 429 | 503) => {
+                    return shop.ledger.borrow_mut().replayed(index, answer.status(), &answer.body);
+                }
+                Ok(answer) => last = format!("{} {}", answer.status(), answer.code()),
+                Err(failure) => last = failure.to_string(),
             }
             sleep(Duration::from_millis(200)).await;
         }
-        shop.stats.borrow_mut().gave_up += 1;
+        shop.stats.borrow_mut().gave_up(request.line(), &last);
     });
     futures_util::stream::iter(replays).buffer_unordered(32).collect::<()>().await;
 }

@@ -33,6 +33,8 @@ pub struct Stats {
     pub dropped: u64,
     /// Requests that never got a definite answer.
     pub gave_up: u64,
+    /// The first few of them.
+    pub gave_up_kept: Vec<String>,
     /// Largest delay between the moment an arrival was meant for and its start.
     pub latest: Duration,
     /// Answers that a correct server does not give to a correct request: how many, and the first few.
@@ -53,6 +55,7 @@ impl Default for Stats {
             refusals: BTreeMap::new(),
             dropped: 0,
             gave_up: 0,
+            gave_up_kept: Vec::new(),
             latest: Duration::ZERO,
             unexpected: 0,
             unexpected_kept: Vec::new(),
@@ -87,6 +90,14 @@ impl Stats {
         self.unexpected += 1;
         if self.unexpected_kept.len() < KEPT {
             self.unexpected_kept.push(what);
+        }
+    }
+
+    /// A request that was never answered for good, and what came last.
+    pub fn gave_up(&mut self, request: &str, last: &str) {
+        self.gave_up += 1;
+        if self.gave_up_kept.len() < KEPT {
+            self.gave_up_kept.push(format!("{request}: {last}"));
         }
     }
 

@@ -190,7 +190,8 @@ impl Run<'_> {
             reasons.push(format!("{} unexpected answers: {kept}", self.stats.unexpected));
         }
         if self.stats.gave_up > 0 {
-            reasons.push(format!("{} requests never got a definite answer", self.stats.gave_up));
+            let kept = self.stats.gave_up_kept.join("; ");
+            reasons.push(format!("{} requests never got a definite answer: {kept}", self.stats.gave_up));
         }
         if !self.settled {
             reasons.push("not everything was settled in time".to_owned());
