@@ -1,6 +1,6 @@
 //! `stampede verify`: reads the whole log and its archive back, and checks that everything in it was right.
 //!
-//! The journal's reader checks chain, sequence, epochs and Merkle roots. Every record then goes to the [`Ledger`] and to
+//! The journal's reader checks chain, sequence, epochs and Merkle roots. Every record then goes to the [`Ledger`](super::Ledger) and to
 //! the aggregates themselves, and at the end both must agree, with each other and with the store.
 
 mod books;
