@@ -13,8 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime;
 
-/// SKUs in progress at once over HTTP, each on a connection of its own.
-const CONNECTIONS: usize = 64;
+/// SKUs in progress at once over HTTP, each on a connection of its own: enough to fill each sync.
+const CONNECTIONS: usize = 256;
 /// SKUs in progress at once in a directory: enough to fill each sync.
 const AT_ONCE: usize = 2_048;
 
