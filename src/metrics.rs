@@ -27,6 +27,11 @@ pub fn answered(route: Route, status: u16, took: Duration) {
     of_route.in_flight.decrement(1.0);
 }
 
+/// Counts a request that no route takes.
+pub fn unmatched(status: u16) {
+    get().unmatched[status_class(status)].increment(1);
+}
+
 /// Counts a request that begins.
 pub fn began(route: Route) {
     get().routes[route as usize].in_flight.increment(1.0);

@@ -113,6 +113,7 @@ pub async fn no_route(request: HttpRequest, measure: bool) -> HttpResponse {
     } else {
         Problem::method_not_allowed(methods.join(", "))
     };
+    metrics::unmatched(problem.kind.status);
     let id = RequestId::next();
     let mut response = problem.respond(id);
     response.headers_mut().insert(request_id::HEADER, id.header_value());

@@ -122,7 +122,7 @@ impl Problem {
         let mut body = Vec::with_capacity(512);
         let document = Document {
             r#type: TypeUri(self.kind),
-            title: self.kind.title(),
+            title: Title(self.kind),
             status: self.kind.status,
             detail: &self.detail,
             instance: Instance(request),
@@ -143,7 +143,7 @@ impl Problem {
 #[derive(Serialize)]
 struct Document<'a> {
     r#type: TypeUri,
-    title: String,
+    title: Title,
     status: u16,
     detail: &'a str,
     instance: Instance,
@@ -158,11 +158,20 @@ struct Document<'a> {
     errors: &'a [FieldError],
 }
 
+/// Written without a copy: most answers of a rush are problems.
 struct TypeUri(&'static Kind);
 
 impl Serialize for TypeUri {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0.type_uri())
+        serializer.collect_str(&self.0.type_uri())
+    }
+}
+
+struct Title(&'static Kind);
+
+impl Serialize for Title {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.title())
     }
 }
 

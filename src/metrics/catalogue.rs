@@ -155,7 +155,7 @@ pub const ORDER_STATES: &[&str] = &[
 pub const ACTORS: &[&str] = &["sku", "cart", "order"];
 
 catalogue! {
-    /// Requests answered, by templated route; 409, 429 and 503 are counted apart from other 4xx and 5xx.
+    /// Requests answered, by templated route; 409, 429 and 503 are counted apart from other 4xx and 5xx. `_other`: no route.
     HTTP_REQUESTS = counter "stampede_http_requests_total" [route: Routes, method: Methods, status_class: Of(STATUS_CLASSES)];
     /// From the request's head being read to its answer being ready, in seconds.
     HTTP_DURATION = seconds "stampede_http_request_duration_seconds" [route: Routes, method: Methods];

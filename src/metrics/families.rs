@@ -14,6 +14,8 @@ pub struct Families {
     pub(super) exporter: PrometheusHandle,
     recorder: PrometheusRecorder,
     pub(super) routes: Vec<OfRoute>,
+    /// Requests that no route takes, by class.
+    pub(super) unmatched: Vec<Counter>,
     pub(super) shed: Vec<Counter>,
     pub(super) keys: Vec<Counter>,
     pub(super) checkouts: Vec<Counter>,
@@ -66,6 +68,7 @@ impl Families {
         let families = Families {
             exporter: recorder.handle(),
             routes: Route::ALL.iter().map(|route| OfRoute::new(&recorder, *route)).collect(),
+            unmatched: by_class(&recorder, OTHER, OTHER),
             shed: counters(&recorder, &catalogue::HTTP_SHED, Shed::WORDS),
             keys: counters(&recorder, &catalogue::IDEMPOTENCY, KeyOutcome::WORDS),
             checkouts: counters(&recorder, &catalogue::CHECKOUTS, Checkout::WORDS),
@@ -136,15 +139,18 @@ impl OfRoute {
     fn new(recorder: &PrometheusRecorder, route: Route) -> OfRoute {
         let spec = route.spec();
         let (path, method) = (spec.path, spec.method.as_str());
-        let by_class = STATUS_CLASSES
-            .iter()
-            .map(|class| recorder.register_counter(&key(&catalogue::HTTP_REQUESTS, &[path, method, class]), &METADATA));
         OfRoute {
-            by_class: by_class.collect(),
+            by_class: by_class(recorder, path, method),
             duration: recorder.register_histogram(&key(&catalogue::HTTP_DURATION, &[path, method]), &METADATA),
             in_flight: recorder.register_gauge(&key(&catalogue::HTTP_IN_FLIGHT, &[path]), &METADATA),
         }
     }
+}
+
+fn by_class(recorder: &PrometheusRecorder, path: &str, method: &str) -> Vec<Counter> {
+    let counter =
+        |class: &&str| recorder.register_counter(&key(&catalogue::HTTP_REQUESTS, &[path, method, class]), &METADATA);
+    STATUS_CLASSES.iter().map(counter).collect()
 }
 
 fn counters(recorder: &PrometheusRecorder, metric: &'static Metric, words: &[&str]) -> Vec<Counter> {

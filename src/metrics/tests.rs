@@ -69,6 +69,18 @@ fn open_metrics_names_families_without_total() {
 }
 
 #[test]
+fn a_label_without_end_is_cut_off() {
+    let codes: Vec<String> = (0..catalogue::MAX_CURRENCIES + 8).map(|n| format!("C{n:02}")).collect();
+    get().revenue(codes.iter().map(|code| (code.as_str(), 1)));
+    let text = render();
+    let series = text.lines().filter(|line| line.starts_with("stampede_revenue_minor_units_total{"));
+    assert!(series.count() <= catalogue::MAX_CURRENCIES + 2, "one more for EUR, which is there from the start");
+    assert!(text.contains("stampede_revenue_minor_units_total{currency=\"_other\"} 8"), "{text}");
+    let folded = "stampede_metrics_overflow_total{metric=\"stampede_revenue_minor_units_total\"} 8";
+    assert!(text.contains(folded), "{text}");
+}
+
+#[test]
 fn closed_sets_are_closed() {
     let words = ALL.iter().flat_map(|metric| metric.labels).filter_map(|label| match label.values {
         Values::Of(words) => Some(words),

@@ -1,5 +1,7 @@
 //! Every code: its status, and what a client may do. The API's description and `docs/problems.md` are written from it.
 
+use std::fmt::{self, Write};
+
 /// What became of the operation that a problem answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
@@ -41,20 +43,22 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The kind in words.
-    #[must_use]
-    pub fn title(&self) -> String {
-        let mut title = self.code.replace('_', " ");
-        if let Some(first) = title.get_mut(..1) {
-            first.make_ascii_uppercase();
-        }
-        title
+    /// The kind in words: `Sold out`.
+    pub fn title(&self) -> impl fmt::Display {
+        let (first, rest) = self.code.split_at(1);
+        fmt::from_fn(move |f| {
+            f.write_char(first.as_bytes()[0].to_ascii_uppercase().into())?;
+            spelt(f, rest, ' ')
+        })
     }
 
     /// Names the kind for good.
-    #[must_use]
-    pub fn type_uri(&self) -> String {
-        format!("https://stampede.example/problems/{}", self.code.replace('_', "-"))
+    pub fn type_uri(&self) -> impl fmt::Display {
+        let code = self.code;
+        fmt::from_fn(move |f| {
+            f.write_str("https://stampede.example/problems/")?;
+            spelt(f, code, '-')
+        })
     }
 
     /// Is a changed request under a new key safe?
@@ -62,6 +66,16 @@ impl Kind {
     pub fn safe_new_key(&self) -> bool {
         !self.retryable && self.state == State::NotStarted
     }
+}
+
+fn spelt(f: &mut fmt::Formatter<'_>, code: &str, between: char) -> fmt::Result {
+    for (index, word) in code.split('_').enumerate() {
+        if index > 0 {
+            f.write_char(between)?;
+        }
+        f.write_str(word)?;
+    }
+    Ok(())
 }
 
 /// How the same request fares when it is sent again.
@@ -86,7 +100,6 @@ const fn kind(code: &'static str, status: u16, again: Again, state: State, meani
 /// The list as a page of the documentation.
 #[must_use]
 pub fn markdown() -> String {
-    use std::fmt::Write;
     let mut page = String::from(
         "# Problems\n\n\
          Every answer that is not good is `application/problem+json` (RFC 9457). Written from `src/http/problem/kinds.rs` by \
