@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 /// Visits in progress at once; an arrival beyond them is dropped, and the run is void.
 const MAX_ACTIVE: usize = 100_000;
 /// An arrival that starts later than this after its time was not the server's fault: dropped.
-const MAX_LATE: Duration = Duration::from_secs(2);
+const MAX_LATE: Duration = Duration::from_secs(5);
 /// Looks at once while watching orders and shelves.
 const LOOKS: usize = 8;
 /// Most shelves looked at in one round.
