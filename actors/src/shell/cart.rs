@@ -149,5 +149,6 @@ impl Handler<Deliver> for CartActor {
             Question::CheckOutEnded { order, placed } => self.check_out_ended(order, placed),
             other => misrouted(&shell.entity, &other, reply),
         }
+        self.shell.after();
     }
 }

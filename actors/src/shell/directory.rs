@@ -34,6 +34,9 @@ use std::time::Duration;
 /// How often timers fire and idle entities are looked for.
 const TICK: Duration = Duration::from_millis(20);
 
+/// Places in the ring of entities that have left already, dropped per tick.
+const GONE_PER_TICK: usize = 8_192;
+
 /// Crashes are forgotten, and quarantine is lifted, after so many ticks (a minute).
 const FORGIVE_AFTER: u64 = 60_000 / TICK.as_millis() as u64;
 
@@ -83,6 +86,16 @@ pub(crate) struct Arm(pub Vec<(Timestamp, EntityId)>);
 #[rtype(result = "()")]
 pub(crate) struct Crashed(pub EntityId);
 
+/// The first thing has happened to this entity: it stays until it is idle.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stays(pub EntityId);
+
+/// An entity that nothing has ever happened to has answered: it need not stay for the time that others do.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LetGo(pub EntityId);
+
 /// A question that its entity could not take now.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -113,7 +126,7 @@ pub struct Directory {
     shard: Shard,
     state: Rc<ShardState>,
     entries: HashMap<EntityId, Entry, FixedState>,
-    /// Warm entities in the order in which they are looked at for passivation.
+    /// Warm entities that stay, in the order in which they are looked at for passivation.
     ring: VecDeque<EntityId>,
     loading: usize,
     crashes: HashMap<EntityId, (u32, u64), FixedState>,
@@ -215,6 +228,8 @@ impl Directory {
         let cell = Rc::new(Shared::default());
         cell.used.set(self.tick);
         let state = Rc::clone(&self.state);
+        // One that nothing has happened to yet goes at once ([`LetGo`]), or says that it stays.
+        let is_new = matches!(loaded, Loaded::Absent);
         let address = match (entity, loaded) {
             (EntityId::Sku(_), Loaded::Sku(sku, version)) => Address::sku(entity, *sku, version, state, &cell, me),
             (EntityId::Sku(_), Loaded::Absent) => Address::sku(entity, Sku::default(), 0, state, &cell, me),
@@ -238,7 +253,9 @@ impl Directory {
             address.deliver(&cell, envelope);
         }
         self.entries.insert(entity.clone(), Entry::Warm { address, cell });
-        self.ring.push_back(entity.clone());
+        if !is_new {
+            self.ring.push_back(entity.clone());
+        }
     }
 
     /// Reloads a crashed entity when everything that it handed to the log is committed (S1); or gives it up.
@@ -288,18 +305,29 @@ impl Directory {
     fn passivate(&mut self) {
         let idle_ticks = self.state.fabric.settings.passivate_after.as_millis() as u64 / TICK.as_millis() as u64;
         let readable = self.state.fabric.loader.readable();
-        for _ in 0..self.state.fabric.settings.passivate_per_tick.min(self.ring.len()) {
+        let mut gone = 0;
+        let mut looked_at = 0;
+        while looked_at < self.state.fabric.settings.passivate_per_tick.min(self.ring.len()) && gone < GONE_PER_TICK {
             let Some(entity) = self.ring.pop_front() else { return };
-            let Some(Entry::Warm { cell, .. }) = self.entries.get(&entity) else { continue };
+            let Some(Entry::Warm { cell, .. }) = self.entries.get(&entity) else {
+                gone += 1;
+                continue;
+            };
+            looked_at += 1;
             let idle = self.tick.saturating_sub(cell.used.get()) >= idle_ticks;
             if idle && cell.outstanding.get() == 0 && cell.last.get() <= readable {
-                self.entries.remove(&entity);
-                bump(&self.stats().passivations[kind(&entity)]);
-                self.stats().warm[kind(&entity)].fetch_sub(1, Ordering::Relaxed);
+                self.passivated(&entity);
             } else {
                 self.ring.push_back(entity);
             }
         }
+    }
+
+    /// Dropping the address ends the actor.
+    fn passivated(&mut self, entity: &EntityId) {
+        self.entries.remove(entity);
+        bump(&self.stats().passivations[kind(entity)]);
+        self.stats().warm[kind(entity)].fetch_sub(1, Ordering::Relaxed);
     }
 
     fn forgive(&mut self) {
@@ -374,6 +402,25 @@ impl Handler<Crashed> for Directory {
 
     fn handle(&mut self, Crashed(entity): Crashed, _: &mut Self::Context) {
         self.crashed(entity);
+    }
+}
+
+impl Handler<Stays> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, Stays(entity): Stays, _: &mut Self::Context) {
+        self.ring.push_back(entity);
+    }
+}
+
+impl Handler<LetGo> for Directory {
+    type Result = ();
+
+    fn handle(&mut self, LetGo(entity): LetGo, _: &mut Self::Context) {
+        let nothing = |cell: &Shared| cell.outstanding.get() == 0 && cell.last.get() == Position(0);
+        if matches!(self.entries.get(&entity), Some(Entry::Warm { cell, .. }) if nothing(cell)) {
+            self.passivated(&entity);
+        }
     }
 }
 

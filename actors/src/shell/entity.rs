@@ -6,7 +6,7 @@ use crate::ids::EntityId;
 use crate::journal::Class;
 use crate::order::{self, Order};
 use crate::record::{Entry, Event, Position, Record, Version};
-use crate::shell::directory::{Crashed, Deliver, Directory, Requeue, ShardState, Shared};
+use crate::shell::directory::{Crashed, Deliver, Directory, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::message::{Done, Envelope, Failure, Question, Reply, ReplyTo, View};
 use crate::shell::timers::HORIZON;
 use crate::sku::{self, Sku};
@@ -206,6 +206,9 @@ impl<A: Aggregate> Shell<A> {
             self.arm();
             return Ok(Executed { replayed: true, rests_on: self.cell.last.get() });
         };
+        if self.version == 0 {
+            self.directory.do_send(Stays(self.entity.clone()));
+        }
         let mut entries = Vec::with_capacity(events.len() + companions.len());
         for event in events {
             self.version += 1;
@@ -249,6 +252,14 @@ impl<A: Aggregate> Shell<A> {
             return None;
         }
         Some(envelope)
+    }
+
+    /// After a message: an entity without a single event has nothing to stay for. A rush of refused orders, or of reads
+    /// of ids that never were, would else fill the memory.
+    pub fn after(&self) {
+        if self.version == 0 && self.cell.outstanding.get() == 0 && !self.poisoned {
+            self.directory.do_send(LetGo(self.entity.clone()));
+        }
     }
 
     /// Answers a command with what the entity shows now.

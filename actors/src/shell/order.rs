@@ -278,6 +278,7 @@ impl Handler<Deliver> for OrderActor {
             }
             other => misrouted(&self.shell.entity, &other, reply),
         }
+        self.shell.after();
     }
 }
 

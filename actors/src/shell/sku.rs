@@ -47,6 +47,7 @@ impl Handler<Deliver> for SkuActor {
             }
             other => misrouted(&shell.entity, &other, reply),
         }
+        self.0.after();
     }
 }
 

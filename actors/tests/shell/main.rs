@@ -185,6 +185,21 @@ fn s11_an_entity_with_something_uncommitted_does_not_leave() {
 }
 
 #[test]
+fn an_entity_that_nothing_ever_happened_to_does_not_stay() {
+    run(async || {
+        let world = World::new(|_| {});
+        world.stock("x", 1).await;
+        assert!(place(1, "b", &["x"]).await.is_ok());
+        for n in 2..500 {
+            assert!(matches!(place(n, "b", &["x"]).await, Err(Failure::NotPlaced(_))));
+            assert!(ask(order_entity(n), Question::ReadOrder).await.is_err());
+        }
+        world.settle(20).await;
+        assert_eq!(world.fabric.stats.warm[2].load(Ordering::Relaxed), 1, "a rush of refusals fills no memory");
+    });
+}
+
+#[test]
 fn s12_a_late_answer_is_dropped_and_never_reaches_the_next_asker() {
     run(async || {
         let world = World::new(|_| {});
