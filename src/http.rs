@@ -12,6 +12,7 @@ pub mod docs;
 pub mod fulfilment;
 pub mod holds;
 pub mod idempotency;
+pub mod noop;
 pub mod openapi;
 pub mod operations;
 pub mod order_view;

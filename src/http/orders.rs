@@ -44,14 +44,6 @@ const PLACE_FAILS: &[&kinds::Kind] = &[
     &kinds::TABLE_FULL,
 ];
 
-/// `POST /v1/noop`
-pub const NOOP: Spec = Spec::post("/v1/noop", "noop", "Parses the body of an order and answers one of the same size.")
-    .about("Does nothing else: for measuring what the rest costs.")
-    .tag("measuring")
-    .measure()
-    .takes(of::<PlaceOrder>)
-    .gives(&[json(201, "As if an order had been placed.", of::<OrderBody>)]);
-
 /// `GET /v1/orders/{order}`
 pub const READ: Spec = Spec::get("/v1/orders/{order}", "getOrder", "An order with all that happened to it.")
     .gives(&[json(200, "The order.", of::<OrderView>)])
@@ -78,7 +70,7 @@ pub const LIST: Spec = Spec::get("/v1/orders", "listOrders", "Orders, newest fir
 pub struct PlaceOrder {
     /// The marketplace's opaque reference to the buyer: no personal data.
     #[schema(value_type = String, example = "buyer-17")]
-    buyer: BuyerRef,
+    pub(super) buyer: BuyerRef,
     /// The currency that the buyer counts in; absent: the SKUs', as long as it is one.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "EUR")]
@@ -86,14 +78,14 @@ pub struct PlaceOrder {
     /// Where to: an opaque reference.
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "address-3")]
-    delivery: Option<Reference>,
+    pub(super) delivery: Option<Reference>,
     /// What pays: the provider's token.
     #[schema(value_type = String, example = "tok_ok")]
     payment_token: Reference,
     /// 1 to 50 of them; units of one SKU are summed.
     #[serde(deserialize_with = "crate::http::wire::objects")]
     #[schema(min_items = 1, max_items = 50)]
-    lines: Vec<PlaceLine>,
+    pub(super) lines: Vec<PlaceLine>,
 }
 
 /// Units of one SKU.
@@ -102,14 +94,14 @@ pub struct PlaceOrder {
 pub struct PlaceLine {
     /// Which SKU.
     #[schema(value_type = String, example = "hoodie-m")]
-    sku: SkuId,
+    pub(super) sku: SkuId,
     /// How many units.
     #[serde(deserialize_with = "crate::http::wire::units")]
     #[schema(minimum = 1, maximum = 1_000_000_000, example = 1)]
-    units: Units,
+    pub(super) units: Units,
     /// The price of one unit that the buyer was shown: another one refuses the order.
     #[serde(default, deserialize_with = "crate::http::wire::maybe_object")]
-    unit_price: Option<Amount>,
+    pub(super) unit_price: Option<Amount>,
     /// A hold of this buyer, of just these units, to be taken over.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
@@ -122,35 +114,35 @@ pub struct PlaceLine {
 pub struct OrderBody<'a> {
     /// Its id, and the capability to read and change it.
     #[schema(value_type = String, example = "ord_7zzzzzzzzzzzzzzzzzzzzzzzzz")]
-    order: OrderId,
+    pub(super) order: OrderId,
     /// `awaiting_payment`.
     #[schema(value_type = String, example = "awaiting_payment")]
-    state: &'static str,
+    pub(super) state: &'static str,
     /// Who buys.
     #[schema(value_type = String, example = "buyer-17")]
-    buyer: &'a BuyerRef,
+    pub(super) buyer: &'a BuyerRef,
     /// The cart it came from.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    cart: Option<CartId>,
+    pub(super) cart: Option<CartId>,
     /// Where to.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    delivery: Option<&'a Reference>,
+    pub(super) delivery: Option<&'a Reference>,
     /// What it costs.
-    total: Amount,
+    pub(super) total: Amount,
     /// One per SKU or hold.
-    lines: Lines<'a>,
+    pub(super) lines: Lines<'a>,
     /// When it was placed.
     #[schema(value_type = String, format = DateTime)]
-    placed_at: Time,
+    pub(super) placed_at: Time,
     /// It runs out then, unless it is paid before.
     #[schema(value_type = String, format = DateTime)]
-    hold_expires_at: Time,
+    pub(super) hold_expires_at: Time,
 }
 
 /// Lines, written from where they are.
-struct Lines<'a>(&'a [stampede_actors::order::Line]);
+pub(super) struct Lines<'a>(pub(super) &'a [stampede_actors::order::Line]);
 
 impl Serialize for Lines<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -316,44 +308,4 @@ fn state_of(word: &str) -> Result<State, Problem> {
 
 fn time(name: &'static str, text: &str) -> Result<stampede_actors::time::Timestamp, Problem> {
     Time::parse(text).map(|time| time.0).ok_or_else(|| Problem::bad_parameter(name, "expected RFC 3339 in UTC"))
-}
-
-/// Parses, and answers as many bytes as an order would.
-pub async fn noop(mut call: Call) -> Answer {
-    let body: PlaceOrder = call.json().await?;
-    let fingerprint = fingerprint(&body);
-    let mut order = OrderId(u128::from(fingerprint));
-    let lines: Vec<_> = body
-        .lines
-        .iter()
-        .enumerate()
-        .map(|(index, line)| stampede_actors::order::Line {
-            sku: line.sku.clone(),
-            seller: NOBODY.with(Clone::clone),
-            units: line.units,
-            unit_price: line.unit_price.map_or(FREE, Into::into),
-            hold: HoldId(order.0 + index as u128),
-            parts: Vec::new(),
-        })
-        .collect();
-    order.0 |= 1 << 100;
-    let now = call.app.engine().now();
-    let answer = OrderBody {
-        order,
-        state: State::AwaitingPayment.word(),
-        buyer: &body.buyer,
-        cart: None,
-        delivery: body.delivery.as_ref(),
-        total: FREE.into(),
-        lines: Lines(&lines),
-        placed_at: Time(now),
-        hold_expires_at: Time(now),
-    };
-    Ok(Reply::json(StatusCode::CREATED, 384 + 192 * lines.len(), &answer))
-}
-
-const FREE: stampede_actors::money::Money = stampede_actors::money::Money::zero(iso_currency::Currency::EUR);
-
-thread_local! {
-    static NOBODY: SellerId = SellerId::new("nobody").unwrap_or_else(|_| unreachable!("a good id"));
 }

@@ -1,6 +1,6 @@
 //! Problems as RFC 9457 wants them. The only place where a failure gets a status code.
 //!
-//! [`kinds`] lists every code with its status and what a client may do; [`from`](mod@from) maps each refusal and failure
+//! [`kinds`] lists every code with its status and what a client may do; `from` maps each refusal and failure
 //! of the domain to one of them, in matches without a catch-all, so that a new one asks for its own line.
 
 mod from;

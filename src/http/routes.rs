@@ -3,7 +3,7 @@
 use crate::http::app::App;
 use crate::http::call::bind;
 use crate::http::spec::Spec;
-use crate::http::{audit, carts, docs, fulfilment, holds, orders, payments, skus, stock, stream};
+use crate::http::{audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream};
 use actix_web::web::ServiceConfig;
 use std::rc::Rc;
 
@@ -47,7 +47,7 @@ routes! {
     PlaceOrder = orders::PLACE => place;
     ReadOrder = orders::READ => read;
     ReadAvailability = skus::READ_AVAILABILITY => read_availability;
-    Noop = orders::NOOP => noop;
+    Noop = noop::NOOP => noop;
     PutLine = carts::PUT_LINE => put_line;
     CheckOut = carts::CHECK_OUT => check_out;
     OpenCart = carts::OPEN => open;
