@@ -6,6 +6,7 @@
 //! which log position it rests, and the lane that asked holds it back until that position is committed: there is no
 //! other place where an effect could leave too early.
 
+mod address;
 mod cart;
 mod directory;
 mod entity;
@@ -14,6 +15,7 @@ pub mod lane;
 pub mod loader;
 pub mod message;
 mod order;
+mod post;
 mod sku;
 pub mod stats;
 mod timers;

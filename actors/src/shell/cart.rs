@@ -6,10 +6,10 @@ use crate::ids::{EntityId, OrderId};
 use crate::journal::Class;
 use crate::order::placing::{PlaceRequest, Wanted};
 use crate::record::Position;
-use crate::shell::directory::{Deliver, Requeue};
 use crate::shell::entity::{Shell, misrouted};
 use crate::shell::lane;
 use crate::shell::message::{CartHalf, CartPromise, CheckOut, Envelope, Failure, Question, ReplyTo, View};
+use crate::shell::post::{Deliver, Requeue};
 use actix::{Actor, Context, Handler};
 
 /// Most commands that wait for the end of a checkout.

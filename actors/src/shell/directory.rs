@@ -8,20 +8,17 @@ use crate::cart::Cart;
 use crate::ids::EntityId;
 use crate::order::{self, Order};
 use crate::record::Position;
-use crate::shell::cart::CartActor;
-use crate::shell::entity::Shell;
-use crate::shell::fabric::{Fabric, Parcel, Shard};
+use crate::shell::address::Address;
+use crate::shell::fabric::{Parcel, Shard};
 use crate::shell::lane::Lane;
 use crate::shell::loader::Loaded;
 use crate::shell::message::{Envelope, Failure, Question, ReplyTo};
-use crate::shell::order::OrderActor;
-use crate::shell::sku::SkuActor;
+use crate::shell::post::{Arm, Arrived, Batch, Crashed, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::stats::{bump, kind};
-use crate::shell::timers::Timers;
 use crate::sku::{self, Sku};
 use crate::time::Timestamp;
 use crate::{cart, shell::stats::Stats};
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message};
+use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::cell::{Cell, RefCell};
@@ -40,72 +37,6 @@ const GONE_PER_TICK: usize = 8_192;
 /// Crashes are forgotten, and quarantine is lifted, after so many ticks (a minute).
 const FORGIVE_AFTER: u64 = 60_000 / TICK.as_millis() as u64;
 
-/// What a directory and the actor of one entity both see; all on one thread.
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    /// The highest position that the entity has handed to the log.
-    pub last: Cell<Position>,
-    /// Messages in its mailbox, and answers that it waits for.
-    pub outstanding: Cell<u32>,
-    /// The directory's tick when it was last used.
-    pub used: Cell<u64>,
-    /// The earliest deadline armed for it.
-    pub armed: Cell<Option<Timestamp>>,
-}
-
-/// What a directory and all its entities' actors share; all on one thread.
-pub(crate) struct ShardState {
-    pub timers: RefCell<Timers>,
-    /// Counts rounds of placing orders, so that an answer to an earlier one, even of before a crash, is never taken for
-    /// an answer to a later one.
-    pub rounds: Cell<u32>,
-    pub lane: Rc<Lane>,
-    pub fabric: Arc<Fabric>,
-}
-
-/// Questions for entities of this shard, in the order in which they were sent.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Batch(pub Vec<Envelope>);
-
-/// A cold entity has been read back, or could not be.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Arrived {
-    pub entity: EntityId,
-    pub outcome: Result<Loaded, String>,
-}
-
-/// Deadlines of entities that come up soon.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Arm(pub Vec<(Timestamp, EntityId)>);
-
-/// An entity's actor panicked while it decided or applied. Nothing of that command reached the log.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Crashed(pub EntityId);
-
-/// The first thing has happened to this entity: it stays until it is idle.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Stays(pub EntityId);
-
-/// An entity that nothing has ever happened to has answered: it need not stay for the time that others do.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct LetGo(pub EntityId);
-
-/// A question that its entity could not take now.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Requeue(pub Envelope);
-
-/// A question as an entity's actor receives it.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Deliver(pub Envelope);
-
 enum Entry {
     /// Being read back; its commands wait here, a bounded number of them.
     Loading { parked: Vec<Envelope> },
@@ -113,12 +44,6 @@ enum Entry {
     Warm { address: Address, cell: Rc<Shared> },
     /// It crashed too often.
     Quarantined { until: u64 },
-}
-
-enum Address {
-    Sku(Addr<SkuActor>),
-    Cart(Addr<CartActor>),
-    Order(Addr<OrderActor>),
 }
 
 /// One shard's directory.
@@ -429,43 +354,5 @@ impl Handler<Requeue> for Directory {
 
     fn handle(&mut self, Requeue(envelope): Requeue, context: &mut Self::Context) {
         self.route(envelope, &context.address());
-    }
-}
-
-impl Address {
-    fn sku(e: &EntityId, sku: Sku, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
-        Address::Sku(SkuActor(Shell::new(e.clone(), sku, v, s, Rc::clone(cell), me.clone())).start())
-    }
-
-    fn cart(e: &EntityId, cart: Cart, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
-        Address::Cart(CartActor::new(Shell::new(e.clone(), cart, v, s, Rc::clone(cell), me.clone())).start())
-    }
-
-    fn order(
-        e: &EntityId,
-        order: Order,
-        v: u64,
-        s: Rc<ShardState>,
-        cell: &Rc<Shared>,
-        me: &Addr<Directory>,
-    ) -> Address {
-        Address::Order(OrderActor::new(Shell::new(e.clone(), order, v, s, Rc::clone(cell), me.clone())).start())
-    }
-
-    fn connected(&self) -> bool {
-        match self {
-            Address::Sku(address) => address.connected(),
-            Address::Cart(address) => address.connected(),
-            Address::Order(address) => address.connected(),
-        }
-    }
-
-    fn deliver(&self, cell: &Shared, envelope: Envelope) {
-        cell.outstanding.set(cell.outstanding.get() + 1);
-        match self {
-            Address::Sku(address) => address.do_send(Deliver(envelope)),
-            Address::Cart(address) => address.do_send(Deliver(envelope)),
-            Address::Order(address) => address.do_send(Deliver(envelope)),
-        }
     }
 }

@@ -4,9 +4,10 @@
 
 use crate::ids::EntityId;
 use crate::record::Position;
-use crate::shell::directory::{self, Directory};
+use crate::shell::directory::Directory;
 use crate::shell::fabric::{Fabric, LaneId, Parcel, Shard};
 use crate::shell::message::{Address, Done, Envelope, Failure, Question, Reply, ReplyTo};
+use crate::shell::post;
 use crate::shell::stats::bump;
 use actix::Addr;
 use std::cell::{Cell, RefCell};
@@ -179,10 +180,10 @@ impl Lane {
                 Parcel::Question(shard, envelope) => self.local.borrow_mut()[shard.0].push(envelope),
                 Parcel::Answer(slot, reply) => self.answer(slot, reply),
                 Parcel::Loaded(shard, entity, outcome) => {
-                    self.to_directory(shard, |directory| directory.do_send(directory::Arrived { entity, outcome }));
+                    self.to_directory(shard, |directory| directory.do_send(post::Arrived { entity, outcome }));
                 }
                 Parcel::Timers(shard, timers) => {
-                    self.to_directory(shard, |directory| directory.do_send(directory::Arm(timers)));
+                    self.to_directory(shard, |directory| directory.do_send(post::Arm(timers)));
                 }
             }
         }
@@ -191,7 +192,7 @@ impl Lane {
             // Taken out first: whatever is dropped on the way answers, and may send.
             let envelopes = std::mem::take(&mut self.local.borrow_mut()[shard]);
             if !envelopes.is_empty() {
-                self.to_directory(Shard(shard), |directory| directory.do_send(directory::Batch(envelopes)));
+                self.to_directory(Shard(shard), |directory| directory.do_send(post::Batch(envelopes)));
             }
         }
         for (lane, parcels) in self.remote.borrow_mut().iter_mut().enumerate().filter(|(_, p)| !p.is_empty()) {

@@ -1,9 +1,9 @@
 //! The actor of one SKU.
 
 use crate::ids::HoldId;
-use crate::shell::directory::Deliver;
 use crate::shell::entity::{Shell, misrouted};
 use crate::shell::message::{Envelope, GrantedHold, Question, SkuView, View};
+use crate::shell::post::Deliver;
 use crate::sku::{self, Sku};
 use crate::time::Timestamp;
 use actix::{Actor, Context, Handler};

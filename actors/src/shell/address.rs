@@ -1,0 +1,67 @@
+//! The address of one entity's actor, whatever its kind. Only its directory holds it; dropping it ends the actor.
+
+use crate::cart::Cart;
+use crate::ids::EntityId;
+use crate::order::Order;
+use crate::shell::cart::CartActor;
+use crate::shell::directory::Directory;
+use crate::shell::entity::Shell;
+use crate::shell::message::Envelope;
+use crate::shell::order::OrderActor;
+use crate::shell::post::{Deliver, ShardState, Shared};
+use crate::shell::sku::SkuActor;
+use crate::sku::Sku;
+use actix::{Actor, Addr};
+use std::rc::Rc;
+
+/// The address of one entity's actor.
+pub(crate) enum Address {
+    Sku(Addr<SkuActor>),
+    Cart(Addr<CartActor>),
+    Order(Addr<OrderActor>),
+}
+
+impl Address {
+    pub fn sku(e: &EntityId, sku: Sku, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
+        Address::Sku(SkuActor(Shell::new(e.clone(), sku, v, s, Rc::clone(cell), me.clone())).start())
+    }
+
+    pub fn cart(
+        e: &EntityId,
+        cart: Cart,
+        v: u64,
+        s: Rc<ShardState>,
+        cell: &Rc<Shared>,
+        me: &Addr<Directory>,
+    ) -> Address {
+        Address::Cart(CartActor::new(Shell::new(e.clone(), cart, v, s, Rc::clone(cell), me.clone())).start())
+    }
+
+    pub fn order(
+        e: &EntityId,
+        order: Order,
+        v: u64,
+        s: Rc<ShardState>,
+        cell: &Rc<Shared>,
+        me: &Addr<Directory>,
+    ) -> Address {
+        Address::Order(OrderActor::new(Shell::new(e.clone(), order, v, s, Rc::clone(cell), me.clone())).start())
+    }
+
+    pub fn connected(&self) -> bool {
+        match self {
+            Address::Sku(address) => address.connected(),
+            Address::Cart(address) => address.connected(),
+            Address::Order(address) => address.connected(),
+        }
+    }
+
+    pub fn deliver(&self, cell: &Shared, envelope: Envelope) {
+        cell.outstanding.set(cell.outstanding.get() + 1);
+        match self {
+            Address::Sku(address) => address.do_send(Deliver(envelope)),
+            Address::Cart(address) => address.do_send(Deliver(envelope)),
+            Address::Order(address) => address.do_send(Deliver(envelope)),
+        }
+    }
+}
