@@ -42,6 +42,11 @@ pub fn survey(
     facts: &Superblock,
     live: &mut BTreeMap<u64, Start>,
 ) -> Result<Survey, Error> {
+    if facts.newest == 0
+        && let Some(first) = unknown_next(disk, folder, facts, 1)?.filter(|first| first.before == Head::default())
+    {
+        live.insert(1, first);
+    }
     let Some((mut number, mut chain)) = first_chain(facts, live) else {
         return match live.first_key_value() {
             None => Ok(Survey { head: Head::default(), offset: FIRST_FRAME, dirt: None }),

@@ -100,6 +100,38 @@ fn s03_after_a_clean_stop_the_head_is_exactly_what_was_written() {
     }
 }
 
+/// Whole frames of this log and segment that do not continue the chain, at the place of the next one.
+#[test]
+fn s02_a_whole_frame_that_does_not_fit_is_refused_and_not_cut() {
+    let head = {
+        let disk = killed_after(3);
+        Rig::open(&disk, small()).unwrap().log.head()
+    };
+    let right = frame::Place { log: LogId([9; 16]), segment: 1, epoch: 1, seq: 4, prev: head.hash };
+    let cases = [
+        (frame::Place { seq: 5, ..right }, 4, head.at, "a frame of another number is here"),
+        (frame::Place { seq: 3, ..right }, 4, head.at, "a frame of another number is here"),
+        (frame::Place { prev: [0; 32], ..right }, 4, head.at, "the frame does not name the hash of the one before"),
+        (frame::Place { epoch: 0, ..right }, 4, head.at, "the frame is from an earlier epoch than the one before"),
+        (right, 5, head.at, "the frame's positions do not follow those before"),
+        (right, 4, Timestamp(head.at.0 - 1), "engine time runs backwards"),
+    ];
+    let opened = |place, first, at| {
+        let disk = killed_after(3);
+        let mut body = FrameBody::with_capacity(4096);
+        body.clear(Position(first), at);
+        body.push(&record(4, 1), 4096);
+        let (bytes, _) = body.seal(place);
+        disk.damage(&first_segment(), offset(4), |now| now[..bytes.len()].copy_from_slice(bytes));
+        Rig::open(&disk, small())
+    };
+    assert_eq!(opened(right, 4, head.at).unwrap().log.head().seq, 4, "the right one is taken");
+    for (place, first, at, what) in cases {
+        let found = corrupt(opened(place, first, at));
+        assert_eq!((found.offset, found.seq, found.what.as_str()), (offset(4), 4, what));
+    }
+}
+
 #[test]
 fn s03_a_lost_segment_is_damage_and_not_the_end() {
     for (idle, lost) in [(true, true), (false, true), (true, false), (false, false)] {

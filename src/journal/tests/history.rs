@@ -156,6 +156,20 @@ fn a_damaged_checkpoint_file_falls_back_to_the_one_before() {
 }
 
 #[test]
+fn s04_a_checkpoint_is_durable_once_it_is_written() {
+    for seed in 0..64 {
+        let disk = SimDisk::new(seed);
+        let mut rig = Rig::open(&disk, small()).unwrap();
+        rig.frame(2);
+        rig.checkpoint().unwrap();
+        disk.power_cut();
+        disk.restart();
+        let checkpoint = Rig::open(&disk, small()).unwrap().checkpoint;
+        assert_eq!(checkpoint.map(|checkpoint| checkpoint.position), Some(Position(2)), "seed {seed}");
+    }
+}
+
+#[test]
 fn a_full_checkpoint_holds_many_entities_and_every_damage_to_it_is_seen() {
     let disk = SimDisk::new(1);
     let mut rig = Rig::open(&disk, small()).unwrap();
