@@ -161,10 +161,4 @@ impl GroupCommit {
         self.queue.stop();
         why
     }
-
-    /// Has it stopped?
-    #[must_use]
-    pub fn is_stopped(&self) -> bool {
-        self.state == State::Stopped || self.queue.stopped()
-    }
 }
