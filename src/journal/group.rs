@@ -2,7 +2,6 @@
 
 use super::pace::{Flush, Pace};
 use super::{Committed, Config, FrameBody, Head, Outcome, Queue, Stopped};
-use stampede_actors::journal::Journal;
 use stampede_actors::record::Record;
 use stampede_actors::time::{Span, Timestamp};
 use std::collections::VecDeque;
