@@ -35,9 +35,9 @@ impl Server {
         Server { api, operations, key, child, flags, dir }
     }
 
-    /// With its data directory on a file system of its own of so many MiB, some of which are taken by a file. `None` where
-    /// this machine does not let us mount one.
-    pub fn on_a_small_disk(mib: u32, ballast_mib: u32, flags: &[&str]) -> Option<Server> {
+    /// With its data directory on a file system of its own of so many MiB, some of which are taken by a file. Needs
+    /// leave to make a mount namespace: root, or unprivileged user namespaces, as Debian has them.
+    pub fn on_a_small_disk(mib: u32, ballast_mib: u32, flags: &[&str]) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let key = stampede::keys::create(dir.path(), "tests").unwrap().secret;
         let keys = std::fs::read_to_string(dir.path().join("keys.json")).unwrap();
@@ -46,15 +46,14 @@ impl Server {
         let (mib, ballast_mib) = (mib.to_string(), ballast_mib.to_string());
         let mut unshare = Command::new("unshare");
         unshare.args(["--map-root-user", "--mount"]);
-        if !unshare.arg("true").output().is_ok_and(|output| output.status.success()) {
-            return None;
-        }
+        let allowed = unshare.arg("true").output().unwrap();
+        assert!(allowed.status.success(), "no mount namespace for a small disk: {allowed:?}");
         let mut command = Command::new("unshare");
         command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh", &mib]);
         command.arg(dir.path()).args([&ballast_mib, &keys]).arg(env!("CARGO_BIN_EXE_stampede"));
         let flags: Vec<String> = flags.iter().map(ToString::to_string).collect();
         let (child, api, operations) = spawn(command, dir.path(), &flags);
-        Some(Server { api, operations, key, child, flags, dir })
+        Server { api, operations, key, child, flags, dir }
     }
 
     /// Makes the room that [`Server::on_a_small_disk`] had taken.
