@@ -29,7 +29,7 @@ fn what_was_acknowledged_survives_ten_kills() {
         let stock = import::file::parse(shelf::made_up(400, 20).as_bytes()).unwrap();
         let (mut server, setup, key) = start(directory.path(), &stock).await;
         let crowd = Crowd::new(3, stock.skus.len(), true);
-        let shop = Rc::new(Shop::new(Pool::new(setup.api, 32), crowd, shelf::shelves(&stock)));
+        let shop = Rc::new(Shop::new(setup.api, 32, crowd, shelf::shelves(&stock)));
         let seconds = f64::from(KILLS) * 1.2;
         let rush = Rush::new(shop.clone(), 1_200, seconds);
 
@@ -53,7 +53,7 @@ fn what_was_acknowledged_survives_ten_kills() {
                     order.order
                 );
             }
-            shop.pool.forget_idle();
+            shop.forget_idle();
             server.restart().unwrap();
             server.ready(START).await.unwrap();
             replay(&shop, acknowledged).await;

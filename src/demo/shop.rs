@@ -6,6 +6,7 @@ use crate::demo::ledger::Ledger;
 use crate::demo::shelf::Shelf;
 use crate::demo::stats::{Kind, Stats};
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -14,11 +15,16 @@ const PATIENCE: Duration = Duration::from_secs(12);
 /// A request without a definite answer after this is given up, and the run fails.
 const GIVE_UP: Duration = Duration::from_secs(60);
 
+/// Connections of those who look after orders and shelves.
+const WATCHERS: usize = 8;
+
 /// What all visitors of one sale share. Everything lives on one thread.
 #[derive(Debug)]
 pub struct Shop {
     /// The way in.
     pub pool: Pool,
+    /// For those who only look: they need not wait in line with the buyers.
+    watchers: Pool,
     /// Who comes.
     pub crowd: Crowd,
     /// What is for sale.
@@ -39,10 +45,17 @@ pub enum Reply {
 }
 
 impl Shop {
-    /// A shop behind `pool`, before the first visitor.
+    /// A shop at this address, before the first visitor. Buyers share so many connections.
     #[must_use]
-    pub fn new(pool: Pool, crowd: Crowd, shelves: Vec<Shelf>) -> Shop {
-        Shop { pool, crowd, shelves, stats: RefCell::default(), ledger: RefCell::default() }
+    pub fn new(address: SocketAddr, connections: usize, crowd: Crowd, shelves: Vec<Shelf>) -> Shop {
+        let (pool, watchers) = (Pool::new(address, connections), Pool::new(address, WATCHERS));
+        Shop { pool, watchers, crowd, shelves, stats: RefCell::default(), ledger: RefCell::default() }
+    }
+
+    /// Hangs up every idle connection: the server behind them is gone.
+    pub fn forget_idle(&self) {
+        self.pool.forget_idle();
+        self.watchers.forget_idle();
     }
 
     /// Sends a request until there is a definite answer, the same bytes each time. The latency counts from `meant_at`,
@@ -74,7 +87,7 @@ impl Shop {
 
     /// Looks at something without being a buyer: not counted, one try. Nothing: no 200 with JSON.
     pub async fn look(&self, path: &str) -> Option<serde_json::Value> {
-        let answer = self.pool.send(&Request::get(path), PATIENCE).await.ok()?;
+        let answer = self.watchers.send(&Request::get(path), PATIENCE).await.ok()?;
         if answer.status() == 200 { answer.json() } else { None }
     }
 

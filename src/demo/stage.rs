@@ -1,6 +1,5 @@
 //! The demo from beginning to end: set up, rush, kill, settle, replay, stop, read back, judge.
 
-use crate::client::Pool;
 use crate::demo::books::Books;
 use crate::demo::crowd::Crowd;
 use crate::demo::ledger::End;
@@ -78,7 +77,7 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
 
     let shelves = shelf::shelves(stock);
     let crowd = Crowd::new(options.seed, shelves.len(), shelf::one_currency(stock));
-    let shop = Rc::new(Shop::new(Pool::new(setup.api, CONNECTIONS), crowd, shelves));
+    let shop = Rc::new(Shop::new(setup.api, CONNECTIONS, crowd, shelves));
     let rush = Rush::new(shop.clone(), options.buyers, f64::from(options.seconds));
     let show = tokio::task::spawn_local(live::show(shop.clone(), rush.clone(), options.buyers));
     let mut guard = Guard { shop: &shop, rush: &rush, server: &mut server, killed_at: None, outage: None };
@@ -180,7 +179,7 @@ impl Guard<'_> {
         note(&format!("SIGKILL, with {ordered} units ordered and {arrived} buyers in"));
         self.killed_at = Some(Instant::now());
         self.server.kill()?;
-        self.shop.pool.forget_idle();
+        self.shop.forget_idle();
         self.server.restart()?;
         self.outage().await?;
         Ok(())

@@ -1,4 +1,8 @@
 //! `stampede measure ratio`: `POST /v1/orders` ÷ `POST /v1/noop`, in turns.
+//!
+//! An order is answered when it is durable; its payment and fulfilment come after. They are held back unless `--settle`
+//! is given, since they would run into the next round; with it, every round begins when the server has come to rest,
+//! and the CPU of an order includes what followed from it.
 
 use crate::cli::{Exit, Outcome, out};
 use crate::client::{Connection, Head, request};
@@ -10,10 +14,13 @@ use anyhow::{Context, bail};
 use std::cell::Cell;
 use std::fmt::Write;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
 
 /// SKUs that orders are spread over.
 const SKUS: u64 = 10_000;
+/// How long it is watched to see whether it rests.
+const LOOK: Duration = Duration::from_millis(300);
 /// Units of each of them, and of the hot one.
 const UNITS: u32 = 50_000_000;
 
@@ -29,6 +36,9 @@ pub struct Options {
     /// Rounds of each kind.
     #[arg(long, default_value_t = 4, value_name = "NUMBER")]
     rounds: usize,
+    /// Pays and ships the orders while they come in.
+    #[arg(long)]
+    settle: bool,
     /// HTTP workers of the server.
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     workers: usize,
@@ -53,6 +63,9 @@ pub fn run(options: &Options) -> Outcome {
 async fn measure(options: &Options, directory: &Path) -> anyhow::Result<String> {
     let workers = format!("--workers={}", options.workers);
     let mut flags = vec!["--measure", "--holds-ttl=29m", workers.as_str()];
+    if !options.settle {
+        flags.extend(["--payment-latency=1h", "--payment-ask-again=1h"]);
+    }
     flags.extend(options.server_flag.iter().map(String::as_str));
     let setup = Setup::new(&std::env::current_exe()?, directory, &flags)?;
     let key = crate::keys::create(&setup.data, "measure").context("cannot make an API key")?;
@@ -63,9 +76,12 @@ async fn measure(options: &Options, directory: &Path) -> anyhow::Result<String> 
     let mut connections = load::connect(setup.api, options.connections).await?;
     let duration = Duration::from_secs_f64(options.seconds);
     let mut table = format!(
-        "{} connections, rounds of {} s, {} HTTP worker(s)\n\
+        "{} connections, rounds of {} s, {} HTTP worker(s), payment and fulfilment {}\n\
          round          answers/s   p50 ms   p99 ms   server CPU us/request\n",
-        options.connections, options.seconds, options.workers
+        options.connections,
+        options.seconds,
+        options.workers,
+        if options.settle { "included" } else { "held back" }
     );
     let cases = [("uniform", Stock::Uniform), ("one hot SKU", Stock::Hot), ("sold out", Stock::SoldOut)];
     // Connections, allocators and caches are warm before the first round that counts.
@@ -99,11 +115,27 @@ async fn one(
 ) -> anyhow::Result<f64> {
     let cpu = server.cpu()?;
     let round: Round = load::round(connections, &Order::new(stock), duration).await.context(name.to_owned())?;
+    rest(server).await?;
     let cpu = server.cpu()? - cpu;
     let per_request = cpu.as_secs_f64() * 1e6 / round.answers.max(1) as f64;
     let (p50, p99) = (ms(&round.latency, 0.50), ms(&round.latency, 0.99));
     let _ = writeln!(table, "{name:<12} {:>11.0} {p50:>8.2} {p99:>8.2} {per_request:>23.1}", round.rate());
     Ok(round.rate())
+}
+
+/// Comes back when the server has nothing left to do, or after a while.
+async fn rest(server: &Server) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut before = server.cpu()?;
+    while Instant::now() < deadline {
+        sleep(LOOK).await;
+        let now = server.cpu()?;
+        if now - before < LOOK / 20 {
+            return Ok(());
+        }
+        before = now;
+    }
+    Ok(())
 }
 
 fn stock() -> String {

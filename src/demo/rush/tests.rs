@@ -1,7 +1,6 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use super::*;
-use crate::client::Pool;
 use crate::demo::crowd::Crowd;
 use crate::demo::fake::Fake;
 use crate::demo::shelf::Shelf;
@@ -39,7 +38,7 @@ fn rush(buyers: u32, within: Duration) -> (Rc<Shop>, Rc<Rush>, Rc<RefCell<Fake>>
         let shelves: Vec<Shelf> = (0..SKUS).map(|sku| Shelf { sku: format!("sku-{sku}"), units: UNITS }).collect();
         let free = shelves.iter().map(|shelf| (shelf.sku.clone(), u64::from(shelf.units))).collect();
         let (address, fake) = Fake::open(free).await;
-        let shop = Rc::new(Shop::new(Pool::new(address, 32), Crowd::new(7, SKUS, true), shelves));
+        let shop = Rc::new(Shop::new(address, 32, Crowd::new(7, SKUS, true), shelves));
         let rush = Rush::new(shop.clone(), buyers, 1.0);
         let settled = rush.run(within).await;
         (shop, rush, fake, settled)
