@@ -74,6 +74,7 @@ fn what_was_acknowledged_survives_ten_kills() {
             in_line: &in_line,
             seconds,
             settled: true,
+            generator_cpu_percent: 0,
             outage_ms: None,
             seed: 3,
         };

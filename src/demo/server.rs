@@ -177,14 +177,7 @@ impl Server {
     /// # Errors
     /// When it has ended.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name in brackets may contain anything; the fields are counted after it.
-        let fields: Vec<&str> = stat.rsplit_once(')').context("no process name")?.1.split_whitespace().collect();
-        let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
-        let ticks = ticks(11).zip(ticks(12)).map(|(user, kernel)| user + kernel).context("no CPU times")?;
-        // SAFETY: sysconf has no preconditions.
-        let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1);
-        Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+        cpu_of(&self.child.id().to_string())
     }
 
     /// Where it runs.
@@ -207,4 +200,24 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// CPU time that this process has used: that of the generator.
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn own_cpu() -> anyhow::Result<Duration> {
+    cpu_of("self")
+}
+
+/// CPU time in user and kernel mode of a process, without its children.
+fn cpu_of(process: &str) -> anyhow::Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name in brackets may contain anything; the fields are counted after it.
+    let fields: Vec<&str> = stat.rsplit_once(')').context("no process name")?.1.split_whitespace().collect();
+    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<u64>().ok());
+    let ticks = ticks(11).zip(ticks(12)).map(|(user, kernel)| user + kernel).context("no CPU times")?;
+    // SAFETY: sysconf has no preconditions.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1);
+    Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
 }

@@ -6,7 +6,7 @@ use crate::demo::ledger::End;
 use crate::demo::live::{self, grouped, note};
 use crate::demo::options::{Options, Percent};
 use crate::demo::rush::Rush;
-use crate::demo::server::{Server, Setup};
+use crate::demo::server::{Server, Setup, own_cpu};
 use crate::demo::shelf;
 use crate::demo::shop::Shop;
 use crate::demo::verdict::{Run, Verdict, Word};
@@ -81,11 +81,13 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
     let rush = Rush::new(shop.clone(), options.buyers, f64::from(options.seconds));
     let show = tokio::task::spawn_local(live::show(shop.clone(), rush.clone(), options.buyers));
     let mut guard = Guard { shop: &shop, rush: &rush, server: &mut server, killed_at: None, outage: None };
+    let (began, cpu) = (Instant::now(), own_cpu()?);
     let settled = tokio::select! {
         settled = rush.run(SETTLE) => settled,
         died = guard.watch(options) => return Err(died),
     };
     show.abort();
+    let generator_cpu = (own_cpu()? - cpu).as_secs_f64() / began.elapsed().as_secs_f64();
     let outage = guard.outage().await?;
     replay_all(&shop).await;
     server.stop(STOP).await?;
@@ -100,6 +102,7 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
         in_line: &rush.in_line(),
         seconds: f64::from(options.seconds),
         settled,
+        generator_cpu_percent: (generator_cpu * 100.0).round() as u64,
         outage_ms: outage.map(|outage| outage.as_millis() as u64),
         seed: options.seed,
     };

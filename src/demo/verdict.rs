@@ -66,6 +66,8 @@ pub struct Verdict {
     pub dropped_arrivals: u64,
     /// Largest delay of an arrival that was the generator's own.
     pub latest_arrival_ms: u64,
+    /// CPU of the generator during the rush, in hundredths of one core: near 100 it is the bottleneck.
+    pub generator_cpu_percent: u64,
     /// Rules evaluated over the log.
     pub rules_evaluated: u64,
     /// From the kill to the first ready answer; absent without a kill.
@@ -92,6 +94,8 @@ pub struct Run<'a> {
     pub seconds: f64,
     /// Everything had ended when the server was stopped.
     pub settled: bool,
+    /// CPU of the generator during the rush, in hundredths of one core.
+    pub generator_cpu_percent: u64,
     /// From the kill to the first ready answer.
     pub outage_ms: Option<u64>,
     /// Of the crowd.
@@ -138,6 +142,7 @@ impl Run<'_> {
             refusals: stats.refusals.clone(),
             dropped_arrivals: stats.dropped,
             latest_arrival_ms: stats.latest.as_millis() as u64,
+            generator_cpu_percent: self.generator_cpu_percent,
             rules_evaluated: books.evaluated,
             outage_ms: self.outage_ms,
             seed: self.seed,

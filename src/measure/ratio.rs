@@ -6,6 +6,7 @@
 
 use crate::cli::{Exit, Outcome, out};
 use crate::client::{Connection, Head, request};
+use crate::demo::server::own_cpu;
 use crate::demo::stats::ms;
 use crate::demo::{Server, Setup, stage};
 use crate::import;
@@ -77,7 +78,7 @@ async fn measure(options: &Options, directory: &Path) -> anyhow::Result<String> 
     let duration = Duration::from_secs_f64(options.seconds);
     let mut table = format!(
         "{} connections, rounds of {} s, {} HTTP worker(s), payment and fulfilment {}\n\
-         round          answers/s   p50 ms   p99 ms   server CPU us/request\n",
+         round          answers/s   p50 ms   p99 ms   server us/request   client us/request\n",
         options.connections,
         options.seconds,
         options.workers,
@@ -113,13 +114,15 @@ async fn one(
     duration: Duration,
     table: &mut String,
 ) -> anyhow::Result<f64> {
-    let cpu = server.cpu()?;
+    let (cpu, own) = (server.cpu()?, own_cpu()?);
     let round: Round = load::round(connections, &Order::new(stock), duration).await.context(name.to_owned())?;
+    let own = own_cpu()? - own;
     rest(server).await?;
     let cpu = server.cpu()? - cpu;
-    let per_request = cpu.as_secs_f64() * 1e6 / round.answers.max(1) as f64;
+    let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / round.answers.max(1) as f64;
     let (p50, p99) = (ms(&round.latency, 0.50), ms(&round.latency, 0.99));
-    let _ = writeln!(table, "{name:<12} {:>11.0} {p50:>8.2} {p99:>8.2} {per_request:>23.1}", round.rate());
+    let (rate, server, client) = (round.rate(), each(cpu), each(own));
+    let _ = writeln!(table, "{name:<12} {rate:>11.0} {p50:>8.2} {p99:>8.2} {server:>19.1} {client:>19.1}");
     Ok(round.rate())
 }
 

@@ -163,6 +163,7 @@ impl Story {
             in_line: &in_line,
             seconds,
             settled,
+            generator_cpu_percent: 50,
             outage_ms: None,
             seed: 1,
         }
