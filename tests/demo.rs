@@ -28,6 +28,12 @@ fn a_short_demo_passes_when_payments_time_out() {
 }
 
 #[test]
+fn a_short_demo_passes_with_questions_and_answers_between_threads() {
+    let elsewhere = [("STAMPEDE_WORKERS", "2"), ("STAMPEDE_PLACEMENT", "own"), ("STAMPEDE_SHARDS", "8")];
+    assert_passed(&demo_in(&elsewhere, &["--kill-at", "50%"]));
+}
+
+#[test]
 fn wrong_usage_is_told_from_failure() {
     for wrong in [["--kill-at", "0%"], ["--fault", "disk=full:1%"], ["--buyers", "0"]] {
         let output = Command::new(env!("CARGO_BIN_EXE_stampede")).arg("demo").args(wrong).output().unwrap();
@@ -37,7 +43,14 @@ fn wrong_usage_is_told_from_failure() {
 
 /// Runs a short demo, and reads the last line of its output.
 fn demo(more: &[&str]) -> Value {
-    let output = Command::new(env!("CARGO_BIN_EXE_stampede")).args(SHORT).args(more).output().unwrap();
+    demo_in(&[], more)
+}
+
+/// The same, with settings of the server in the environment.
+fn demo_in(environment: &[(&str, &str)], more: &[&str]) -> Value {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stampede"));
+    command.args(SHORT).args(more).envs(environment.iter().copied());
+    let output = command.output().unwrap();
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
     serde_json::from_str(out.lines().last().unwrap()).unwrap()
