@@ -2,6 +2,8 @@
 //!
 //! It is a cache: each row follows from committed frames, the projection alone writes it, and losing all of it costs
 //! a rebuild and no truth. So nothing is durable before [`Store::sync`], and a batch is there wholly or not at all.
+//!
+//! The simulated outside parties keep their own accounts in stores of the same kind. There, the rows are the truth.
 
 mod disk;
 mod memory;
@@ -32,11 +34,25 @@ pub enum Table {
     OrdersByTime = 8,
     /// Time, order → nothing: orders that a person must look at.
     Attention = 9,
+    /// Number → an entry of the simulated provider's books.
+    Deeds = 10,
+    /// Reference → the number of the provider's last entry under it.
+    References = 11,
+    /// Number of an entry → what became of its amount.
+    Used = 12,
+    /// Order, location → what the simulated warehouse was asked to ship.
+    Parcels = 13,
+    /// Order, refund → did the warehouse agree to the call-off?
+    CallOffs = 14,
+    /// Order, location → nothing: parcels that wait for being shipped.
+    ToShip = 15,
+    /// Shipment → order, location: shipped, and no order has taken it in yet.
+    Unconfirmed = 16,
 }
 
 impl Table {
     /// All of them, in the order of their keys.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 16] = [
         Table::Meta,
         Table::Snapshot,
         Table::Due,
@@ -46,6 +62,13 @@ impl Table {
         Table::OrdersByState,
         Table::OrdersByTime,
         Table::Attention,
+        Table::Deeds,
+        Table::References,
+        Table::Used,
+        Table::Parcels,
+        Table::CallOffs,
+        Table::ToShip,
+        Table::Unconfirmed,
     ];
 
     /// The table of this number.
@@ -141,6 +164,12 @@ pub trait Store: Read {
     /// [`Error`] when it could not be written; the store must not be used any more then.
     fn write(&self, batch: Batch) -> Result<(), Error>;
 
+    /// Returns when everything written before outlives this process, however it ends. Losing power may still take it.
+    ///
+    /// # Errors
+    /// [`Error`] when that is not sure; the store must not be used any more then.
+    fn flush(&self) -> Result<(), Error>;
+
     /// Returns when everything written before is durable.
     ///
     /// # Errors
@@ -152,4 +181,4 @@ pub trait Store: Read {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

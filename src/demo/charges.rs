@@ -27,14 +27,19 @@ pub struct Charges {
 }
 
 impl Charges {
-    /// Reads the provider's books in a data directory.
+    /// Reads the provider's books in the data directory of a server that has stopped.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn read(data: &Path) -> anyhow::Result<Charges> {
-        let path = data.join(simulated::PROVIDER_FILE);
-        let books = simulated::Books::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok(Charges::of(books.entries()))
+        let path = data.join(simulated::PROVIDER_DIR);
+        let cannot_read = || format!("cannot read {}", path.display());
+        let books = simulated::Books::read(&path).with_context(cannot_read)?;
+        let mut charges = Charges::default();
+        for entry in books.entries() {
+            charges.take_in(&entry.with_context(cannot_read)?);
+        }
+        Ok(charges)
     }
 
     /// Adds up entries.

@@ -11,7 +11,7 @@ use crate::feed::{Cursor, FrameSource, Inlet};
 use crate::journal::{self, Checkpoint, Cut, LogThread, Wal};
 use crate::store::{self, DiskStore, Store};
 use crate::workflows::simulated::{
-    Books, Depot, PROVIDER_FILE, ProviderConfig, SimulatedProvider, SimulatedWarehouse, WAREHOUSE_FILE, WarehouseConfig,
+    Books, Depot, PROVIDER_DIR, ProviderConfig, SimulatedProvider, SimulatedWarehouse, WAREHOUSE_DIR, WarehouseConfig,
 };
 use crate::workflows::{self, WorkflowThread};
 use parking_lot::Mutex;
@@ -309,9 +309,9 @@ fn start_workflows(
     let kept = log.cursors().get(Cursor::NAME).copied().unwrap_or_default();
     let (fabric, lane) = (Arc::clone(fabric), LaneId(workflow_lane(config)));
     let books =
-        Books::open(&config.data_dir.join(PROVIDER_FILE)).map_err(Error::io("cannot open the provider's books"))?;
+        Books::open(&config.data_dir.join(PROVIDER_DIR)).map_err(Error::io("cannot open the provider's books"))?;
     let provider = SimulatedProvider::new(provider_config(config), books, clock.clone());
-    let depot = Depot::open(&config.data_dir.join(WAREHOUSE_FILE)).map_err(Error::io("cannot open the warehouse"))?;
+    let depot = Depot::open(&config.data_dir.join(WAREHOUSE_DIR)).map_err(Error::io("cannot open the warehouse"))?;
     let warehouse = SimulatedWarehouse::new(warehouse_config(config), depot);
     WorkflowThread::start(workflows::Parts {
         config: workflows_config(config),

@@ -93,6 +93,11 @@ impl Store for DiskStore {
         Ok(writes.commit()?)
     }
 
+    fn flush(&self) -> Result<(), Error> {
+        // Until then the batch may be in a buffer of this process.
+        Ok(self.database.persist(PersistMode::Buffer)?)
+    }
+
     fn sync(&self) -> Result<(), Error> {
         Ok(self.database.persist(PersistMode::SyncAll)?)
     }

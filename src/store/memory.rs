@@ -62,6 +62,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn flush(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     fn sync(&self) -> Result<(), Error> {
         self.inner.lock().unsynced.clear();
         Ok(())

@@ -1,13 +1,15 @@
 //! Outside parties that play along: a payment provider with books of its own, and a warehouse that ships.
 //!
-//! Both remember what they did in a file, so that they still know after this process was killed: that is what makes
-//! them outside parties, and their files witnesses. Neither syncs: they have to outlive a process, not the machine.
+//! Both remember what they did in a store of their own, so that they still know after this process was killed: that is
+//! what makes them outside parties, and their accounts witnesses. Each deed is with the operating system before anybody
+//! hears of it. Neither syncs: they have to outlive a process, not the machine.
 
 mod books;
 mod depot;
 mod fault;
-mod lines;
 mod provider;
+mod recent;
+mod rows;
 mod script;
 mod warehouse;
 
@@ -18,10 +20,10 @@ pub use provider::{Desk, ProviderConfig, Received, SimulatedProvider};
 pub use script::TOKENS;
 pub use warehouse::{SimulatedWarehouse, WarehouseConfig};
 
-/// The provider's books, in the data directory.
-pub const PROVIDER_FILE: &str = "provider.jsonl";
-/// The warehouse's.
-pub const WAREHOUSE_FILE: &str = "warehouse.jsonl";
+/// Where the provider's books are, in the data directory.
+pub const PROVIDER_DIR: &str = "provider";
+/// Where the warehouse's account is.
+pub const WAREHOUSE_DIR: &str = "warehouse";
 
 /// A number that depends on these alone: chance that repeats with its seed, in whatever order things happen (S14).
 fn draw(seed: u64, subject: &str, nth: u32, purpose: u64) -> u64 {
@@ -29,3 +31,6 @@ fn draw(seed: u64, subject: &str, nth: u32, purpose: u64) -> u64 {
     // One more round: neighbouring seeds are no reason for neighbouring numbers.
     xxhash_rust::xxh3::xxh3_64(&hash.to_le_bytes())
 }
+
+#[cfg(test)]
+mod tests;

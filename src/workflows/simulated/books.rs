@@ -1,9 +1,8 @@
 //! The provider's books: what it did, by its own account. Nothing is ever taken out or changed.
 
-use super::lines::Lines;
+use super::rows::{self, Walk};
+use crate::store::{Batch, MemoryStore, Range, Store, Table};
 use crate::workflows::provider::{Call, Found, Operation};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{OrderId, Reference};
 use stampede_actors::order::Answer;
@@ -11,8 +10,9 @@ use stampede_actors::time::{Span, Timestamp};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
-/// What a line of the books is about.
+/// What an entry of the books is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Deed {
@@ -28,7 +28,7 @@ pub enum Deed {
     Refuse,
 }
 
-/// One line of the books.
+/// One entry of the books.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// From 1, without gaps.
@@ -83,60 +83,80 @@ impl OrderMoney {
     }
 }
 
-/// One reservation, or one taken amount.
-#[derive(Debug, Clone, Copy)]
-struct Account {
-    amount: i64,
+/// What became of one reservation, or of one taken amount.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+struct Used {
     /// Taken, or given back.
-    used: i64,
+    amount: i64,
     voided: bool,
 }
 
-/// The books, in memory, and in a file when they have one.
-#[derive(Debug, Default)]
+/// What a call is about: an earlier entry, and what became of it.
+struct Account {
+    number: u64,
+    amount: i64,
+    used: Used,
+}
+
+/// The books, in a store of their own. An entry is a row, and another one leads from its reference to it.
 pub struct Books {
-    file: Option<Lines>,
-    entries: Vec<Entry>,
-    /// The last entry of each reference.
-    by_reference: HashMap<Reference, usize, FixedState>,
-    accounts: HashMap<Reference, Account, FixedState>,
+    store: Arc<dyn Store>,
+    /// The number of the last entry; 0: there is none.
+    last: u64,
+}
+
+impl Default for Books {
+    fn default() -> Books {
+        Books { store: Arc::new(MemoryStore::default()), last: 0 }
+    }
+}
+
+impl std::fmt::Debug for Books {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Books").field("last", &self.last).finish_non_exhaustive()
+    }
 }
 
 impl Books {
-    /// Opens or begins the books in this file.
+    /// Opens or begins the books in this directory. Reads one entry, however many there are.
     ///
     /// # Errors
-    /// When it cannot be read or written, or makes no sense.
-    pub fn open(path: &Path) -> io::Result<Books> {
-        let (file, entries) = Lines::open(path)?;
-        Ok(Books { file: Some(file), ..Books::of(entries) })
+    /// When they cannot be read or written, are in use, or make no sense.
+    pub fn open(directory: &Path) -> io::Result<Books> {
+        Books::kept_in(rows::open(directory)?)
     }
 
-    /// Reads the books in this file, as a witness.
+    /// Opens the books that a process, stopped or killed, has left in this directory, as a witness.
     ///
     /// # Errors
-    /// When it cannot be read or makes no sense.
-    pub fn read(path: &Path) -> io::Result<Books> {
-        Ok(Books::of(Lines::read(path)?))
+    /// When there are none, or as [`Books::open`].
+    pub fn read(directory: &Path) -> io::Result<Books> {
+        Books::kept_in(rows::open_left(directory)?)
     }
 
-    fn of(entries: Vec<Entry>) -> Books {
-        let mut books = Books::default();
-        entries.into_iter().for_each(|entry| books.take_in(entry));
-        books
+    /// Opens the books in this store.
+    pub(super) fn kept_in(store: Arc<dyn Store>) -> io::Result<Books> {
+        let newest = Range { from: &[], to: None, reverse: true, limit: 1 };
+        let last = match store.range(Table::Deeds, newest).map_err(io::Error::other)?.first() {
+            Some((_, entry)) => serde_json::from_slice::<Entry>(entry)?.number,
+            None => 0,
+        };
+        Ok(Books { store, last })
     }
 
-    /// Everything, in order.
-    #[must_use]
-    pub fn entries(&self) -> &[Entry] {
-        &self.entries
+    /// Everything, in order, read as it is asked for.
+    pub fn entries(&self) -> impl Iterator<Item = io::Result<Entry>> {
+        Walk::of(&*self.store, Table::Deeds).map(|row| Ok(serde_json::from_slice(&row?.1)?))
     }
 
     /// What was moved for each order.
-    #[must_use]
-    pub fn by_order(&self) -> BTreeMap<OrderId, OrderMoney> {
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    pub fn by_order(&self) -> io::Result<BTreeMap<OrderId, OrderMoney>> {
         let mut orders: BTreeMap<OrderId, OrderMoney> = BTreeMap::new();
-        for entry in &self.entries {
+        for entry in self.entries() {
+            let entry = entry?;
             let of_order = orders.entry(entry.order).or_default();
             match entry.operation {
                 Deed::Authorize => of_order.authorisations += 1,
@@ -152,21 +172,28 @@ impl Books {
                 Deed::Refuse => {}
             }
         }
-        orders
+        Ok(orders)
     }
 
     /// What was answered to an earlier call with this reference, if its key is still known.
-    pub(super) fn recall(&self, reference: &Reference, now: Timestamp, lifetime: Span) -> Option<Answer> {
-        let entry = &self.entries[*self.by_reference.get(reference)?];
-        (!entry.key_forgotten && now.since(entry.at) < lifetime).then(|| answer(entry))
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    pub(super) fn recall(&self, reference: &Reference, now: Timestamp, lifetime: Span) -> io::Result<Option<Answer>> {
+        let entry = self.last_under(reference)?;
+        let known = entry.filter(|entry| !entry.key_forgotten && now.since(entry.at) < lifetime);
+        Ok(known.map(|entry| answer(&entry)))
     }
 
     /// What became of this reference; keys have nothing to do with it.
-    pub(super) fn look_up(&self, reference: &Reference) -> Found {
-        match self.by_reference.get(reference) {
-            Some(&index) => Found::Known(answer(&self.entries[index])),
+    ///
+    /// # Errors
+    /// When the books cannot be read.
+    pub(super) fn look_up(&self, reference: &Reference) -> io::Result<Found> {
+        Ok(match self.last_under(reference)? {
+            Some(entry) => Found::Known(answer(&entry)),
             None => Found::Nothing,
-        }
+        })
     }
 
     /// Does what is asked, if the accounts allow it and nobody `refused`, and writes it down before anybody hears of it.
@@ -180,9 +207,10 @@ impl Books {
         key_forgotten: bool,
         now: Timestamp,
     ) -> io::Result<Answer> {
+        let account = self.account(call)?;
         let verdict = match refused {
             Some(code) => Err(code),
-            None => self.check(call),
+            None => check(call, account.as_ref()),
         };
         let (operation, prefix) = match (verdict, call.operation) {
             (Err(_), _) => (Deed::Refuse, "no"),
@@ -191,7 +219,7 @@ impl Books {
             (Ok(()), Operation::Void) => (Deed::Void, "vo"),
             (Ok(()), Operation::Refund) => (Deed::Refund, "re"),
         };
-        let number = self.entries.len() as u64 + 1;
+        let number = self.last + 1;
         let entry = Entry {
             number,
             at: now,
@@ -205,44 +233,70 @@ impl Books {
             code: verdict.err().map(str::to_owned),
             key_forgotten,
         };
-        if let Some(file) = &mut self.file {
-            file.append(&entry)?;
-        }
-        let answer = answer(&entry);
-        self.take_in(entry);
-        Ok(answer)
+        self.write_down(&entry, account)?;
+        self.last = number;
+        Ok(answer(&entry))
     }
 
-    fn check(&self, call: &Call) -> Result<(), &'static str> {
-        if call.operation == Operation::Authorize {
-            return if call.amount.minor > 0 { Ok(()) } else { Err("bad_amount") };
-        }
-        let account = call.on.as_ref().and_then(|on| self.accounts.get(on)).ok_or("unknown_reference")?;
-        match call.operation {
-            Operation::Void if account.voided => Err("already_voided"),
-            Operation::Capture if account.voided => Err("voided"),
-            Operation::Void | Operation::Capture if account.used > 0 => Err("already_captured"),
-            Operation::Capture | Operation::Refund if account.used + call.amount.minor > account.amount => {
-                Err("amount_too_large")
+    fn write_down(&self, entry: &Entry, account: Option<Account>) -> io::Result<()> {
+        let mut batch = Batch::default();
+        rows::put(&mut batch, Table::Deeds, &key(entry.number), entry)?;
+        rows::put(&mut batch, Table::References, entry.reference.as_str().as_bytes(), &entry.number)?;
+        if let Some(Account { number, mut used, .. }) = account {
+            match entry.operation {
+                Deed::Capture | Deed::Refund => used.amount += entry.amount,
+                Deed::Void => used.voided = true,
+                Deed::Authorize | Deed::Refuse => {}
             }
-            Operation::Authorize | Operation::Capture | Operation::Void | Operation::Refund => Ok(()),
+            rows::put(&mut batch, Table::Used, &key(number), &used)?;
+        }
+        rows::keep(&*self.store, batch)
+    }
+
+    /// What the call is about, if the provider knows it.
+    fn account(&self, call: &Call) -> io::Result<Option<Account>> {
+        // The provider's references end in the number of their entry.
+        let number = call.on.as_ref().and_then(|on| on.as_str().split_once('_')?.1.parse().ok());
+        let Some(number) = number else { return Ok(None) };
+        let entry = self.entry(number)?.filter(|entry| Some(&entry.id) == call.on.as_ref());
+        match entry {
+            Some(Entry { operation: Deed::Authorize | Deed::Capture, amount, .. }) => {
+                let used = rows::find(&*self.store, Table::Used, &key(number))?.unwrap_or_default();
+                Ok(Some(Account { number, amount, used }))
+            }
+            _ => Ok(None),
         }
     }
 
-    fn take_in(&mut self, entry: Entry) {
-        let on = entry.on.as_ref().and_then(|on| self.accounts.get_mut(on));
-        match (entry.operation, on) {
-            (Deed::Capture | Deed::Refund, Some(on)) => on.used += entry.amount,
-            (Deed::Void, Some(on)) => on.voided = true,
-            _ => {}
+    fn last_under(&self, reference: &Reference) -> io::Result<Option<Entry>> {
+        match rows::find(&*self.store, Table::References, reference.as_str().as_bytes())? {
+            Some(number) => self.entry(number),
+            None => Ok(None),
         }
-        if matches!(entry.operation, Deed::Authorize | Deed::Capture) {
-            let account = Account { amount: entry.amount, used: 0, voided: false };
-            self.accounts.insert(entry.id.clone(), account);
-        }
-        self.by_reference.insert(entry.reference.clone(), self.entries.len());
-        self.entries.push(entry);
     }
+
+    fn entry(&self, number: u64) -> io::Result<Option<Entry>> {
+        rows::find(&*self.store, Table::Deeds, &key(number))
+    }
+}
+
+fn check(call: &Call, account: Option<&Account>) -> Result<(), &'static str> {
+    if call.operation == Operation::Authorize {
+        return if call.amount.minor > 0 { Ok(()) } else { Err("bad_amount") };
+    }
+    let Account { amount, used, .. } = account.ok_or("unknown_reference")?;
+    match call.operation {
+        Operation::Void if used.voided => Err("already_voided"),
+        Operation::Capture if used.voided => Err("voided"),
+        Operation::Void | Operation::Capture if used.amount > 0 => Err("already_captured"),
+        Operation::Capture | Operation::Refund if used.amount + call.amount.minor > *amount => Err("amount_too_large"),
+        Operation::Authorize | Operation::Capture | Operation::Void | Operation::Refund => Ok(()),
+    }
+}
+
+/// In the order of their numbers.
+fn key(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
 }
 
 fn answer(entry: &Entry) -> Answer {

@@ -1,34 +1,21 @@
 //! The warehouse's own account: what it was asked to ship, what was called off, what left.
 
-use super::lines::Lines;
+use super::rows::{self, Walk};
+use crate::store::{Batch, MemoryStore, Store, Table};
 use crate::workflows::warehouse::{CallOff, Dispatched, Request};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{LocationId, OpId, OrderId, Reference};
 use stampede_actors::order::{Answer, LineUnits};
 use stampede_actors::sku::Units;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 type Place = (OrderId, LocationId);
 
-/// One line of the account.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "did", rename_all = "snake_case")]
-enum Entry {
-    /// Accepted a request.
-    Accepted { order: OrderId, location: LocationId, lines: Vec<(u32, Units)> },
-    /// Answered a call-off; agreed or not.
-    CalledOff { order: OrderId, refund: OpId, agreed: bool, parts: Vec<(u32, LocationId, Units)> },
-    /// Units left.
-    Shipped { order: OrderId, location: LocationId },
-    /// The order has taken the shipment in.
-    Confirmed { shipment: OpId },
-}
-
-#[derive(Debug, Default)]
+/// What is known of one request, which may come after its call-offs.
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Parcel {
     lines: Vec<(u32, Units)>,
     called_off: Vec<(u32, Units)>,
@@ -44,30 +31,36 @@ impl Parcel {
         };
         self.lines.iter().map(left).filter(|line| line.units > 0).collect()
     }
+
+    fn waits(&self) -> bool {
+        self.accepted && !self.shipped && !self.left().is_empty()
+    }
 }
 
-/// The warehouse without its clock and its waiting: a simulator can step it.
-#[derive(Debug, Default)]
+/// The warehouse without its clock and its waiting: a simulator can step it. Its account is in a store of its own, and
+/// what it still has to do is in tables of their own.
 pub struct Depot {
-    file: Option<Lines>,
-    parcels: HashMap<Place, Parcel, FixedState>,
-    to_ship: BTreeSet<Place>,
-    /// Shipped, and no order has taken it in yet.
-    unconfirmed: HashMap<OpId, Place, FixedState>,
-    call_offs: HashMap<(OrderId, OpId), bool, FixedState>,
+    store: Arc<dyn Store>,
+}
+
+impl Default for Depot {
+    fn default() -> Depot {
+        Depot::kept_in(Arc::new(MemoryStore::default()))
+    }
 }
 
 impl Depot {
-    /// Opens or begins the account in this file.
+    /// Opens or begins the account in this directory. Reads nothing of it.
     ///
     /// # Errors
-    /// When it cannot be read or written, or makes no sense.
-    pub fn open(path: &Path) -> io::Result<Depot> {
-        let (file, entries) = Lines::open(path)?;
-        let mut depot = Depot::default();
-        entries.into_iter().for_each(|entry| depot.take_in(entry));
-        depot.file = Some(file);
-        Ok(depot)
+    /// When it cannot be read or written, or is in use.
+    pub fn open(directory: &Path) -> io::Result<Depot> {
+        Ok(Depot::kept_in(rows::open(directory)?))
+    }
+
+    /// Opens the account in this store.
+    pub(super) fn kept_in(store: Arc<dyn Store>) -> Depot {
+        Depot { store }
     }
 
     /// Accepts a request. Says whether it is new.
@@ -75,12 +68,19 @@ impl Depot {
     /// # Errors
     /// When it cannot be written down: then it was not accepted.
     pub fn request(&mut self, request: &Request) -> io::Result<bool> {
-        let (order, location) = (request.order, request.location.clone());
-        if self.parcels.get(&(order, location.clone())).is_some_and(|parcel| parcel.accepted) {
+        let place = (request.order, request.location.clone());
+        let mut parcel = self.parcel(&place)?;
+        if parcel.accepted {
             return Ok(false);
         }
-        let lines = request.lines.iter().map(|line| (line.line, line.units)).collect();
-        self.record(Entry::Accepted { order, location, lines })?;
+        parcel.accepted = true;
+        parcel.lines = request.lines.iter().map(|line| (line.line, line.units)).collect();
+        let mut batch = Batch::default();
+        rows::put(&mut batch, Table::Parcels, &key(&place), &parcel)?;
+        if parcel.waits() {
+            batch.put(Table::ToShip, &key(&place), Vec::new());
+        }
+        rows::keep(&*self.store, batch)?;
         Ok(true)
     }
 
@@ -89,17 +89,38 @@ impl Depot {
     /// # Errors
     /// When it cannot be written down: then nothing is agreed.
     pub fn call_off(&mut self, call_off: &CallOff) -> io::Result<Answer> {
-        let (order, refund) = (call_off.order, call_off.refund);
-        if !self.call_offs.contains_key(&(order, refund)) {
-            let mut places = call_off.parts.iter().map(|part| (order, part.location.clone()));
-            let agreed = !places.any(|place| self.parcels.get(&place).is_some_and(|parcel| parcel.shipped));
-            let parts = call_off.parts.iter().map(|part| (part.line, part.location.clone(), part.units)).collect();
-            self.record(Entry::CalledOff { order, refund, agreed, parts })?;
-        }
-        Ok(match self.call_offs.get(&(order, refund)) {
-            Some(true) => Answer::Done { reference: None },
-            _ => Answer::Refused { code: "already_shipped".to_owned() },
+        let name = [call_off.order.0.to_be_bytes(), call_off.refund.0.to_be_bytes()].concat();
+        let agreed = match rows::find(&*self.store, Table::CallOffs, &name)? {
+            Some(agreed) => agreed,
+            None => self.answer_call_off(&name, call_off)?,
+        };
+        Ok(match agreed {
+            true => Answer::Done { reference: None },
+            false => Answer::Refused { code: "already_shipped".to_owned() },
         })
+    }
+
+    fn answer_call_off(&mut self, name: &[u8], call_off: &CallOff) -> io::Result<bool> {
+        let mut parcels: BTreeMap<Place, Parcel> = BTreeMap::new();
+        for part in &call_off.parts {
+            let place = (call_off.order, part.location.clone());
+            if !parcels.contains_key(&place) {
+                let parcel = self.parcel(&place)?;
+                parcels.insert(place.clone(), parcel);
+            }
+            parcels.entry(place).or_default().called_off.push((part.line, part.units));
+        }
+        let agreed = parcels.values().all(|parcel| !parcel.shipped);
+        let mut batch = Batch::default();
+        rows::put(&mut batch, Table::CallOffs, name, &agreed)?;
+        for (place, parcel) in parcels.iter().filter(|_| agreed) {
+            rows::put(&mut batch, Table::Parcels, &key(place), parcel)?;
+            if parcel.accepted && !parcel.waits() {
+                batch.delete(Table::ToShip, &key(place));
+            }
+        }
+        rows::keep(&*self.store, batch)?;
+        Ok(agreed)
     }
 
     /// Ships what is left of a request. `None`: nothing is.
@@ -108,11 +129,17 @@ impl Depot {
     /// When it cannot be written down: then nothing left.
     pub fn ship(&mut self, order: OrderId, location: &LocationId) -> io::Result<Option<Dispatched>> {
         let place = (order, location.clone());
-        if !self.to_ship.contains(&place) || self.parcels.get(&place).is_none_or(|parcel| parcel.left().is_empty()) {
+        let mut parcel = self.parcel(&place)?;
+        if !parcel.waits() {
             return Ok(None);
         }
-        self.record(Entry::Shipped { order, location: location.clone() })?;
-        Ok(self.dispatched(&place))
+        parcel.shipped = true;
+        let mut batch = Batch::default();
+        rows::put(&mut batch, Table::Parcels, &key(&place), &parcel)?;
+        batch.delete(Table::ToShip, &key(&place));
+        batch.put(Table::Unconfirmed, &shipment_id(&place).0.to_be_bytes(), key(&place));
+        rows::keep(&*self.store, batch)?;
+        Ok(Some(dispatched(&place, &parcel)))
     }
 
     /// The order has taken the shipment in: it need not be reported again.
@@ -120,63 +147,53 @@ impl Depot {
     /// # Errors
     /// When it cannot be written down: then it will be.
     pub fn confirm(&mut self, shipment: OpId) -> io::Result<()> {
-        if self.unconfirmed.contains_key(&shipment) { self.record(Entry::Confirmed { shipment }) } else { Ok(()) }
-    }
-
-    /// Requests that have not been shipped, in a fixed order.
-    pub fn to_ship(&self) -> impl Iterator<Item = &(OrderId, LocationId)> {
-        self.to_ship.iter()
-    }
-
-    /// Shipments that no order has confirmed yet, in a fixed order.
-    #[must_use]
-    pub fn unconfirmed(&self) -> Vec<Dispatched> {
-        let mut places: Vec<_> = self.unconfirmed.values().collect();
-        places.sort();
-        places.into_iter().filter_map(|place| self.dispatched(place)).collect()
-    }
-
-    fn dispatched(&self, place: &Place) -> Option<Dispatched> {
-        let lines = self.parcels.get(place)?.left();
-        let shipment = shipment_id(place);
-        let tracking = Reference::new(&format!("track-{:016x}", shipment.0 as u64)).ok();
-        Some(Dispatched { order: place.0, shipment, location: place.1.clone(), lines, tracking })
-    }
-
-    fn record(&mut self, entry: Entry) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            file.append(&entry)?;
+        let key = shipment.0.to_be_bytes();
+        if !self.store.contains(Table::Unconfirmed, &key).map_err(io::Error::other)? {
+            return Ok(());
         }
-        self.take_in(entry);
-        Ok(())
+        let mut batch = Batch::default();
+        batch.delete(Table::Unconfirmed, &key);
+        rows::keep(&*self.store, batch)
     }
 
-    fn take_in(&mut self, entry: Entry) {
-        match entry {
-            Entry::Accepted { order, location, lines } => {
-                let place = (order, location);
-                let parcel = self.parcels.entry(place.clone()).or_default();
-                parcel.accepted = true;
-                parcel.lines = lines;
-                self.to_ship.insert(place);
-            }
-            Entry::CalledOff { order, refund, agreed, parts } => {
-                self.call_offs.insert((order, refund), agreed);
-                for (line, location, units) in parts.into_iter().filter(|_| agreed) {
-                    self.parcels.entry((order, location)).or_default().called_off.push((line, units));
-                }
-            }
-            Entry::Shipped { order, location } => {
-                let place = (order, location);
-                self.to_ship.remove(&place);
-                self.unconfirmed.insert(shipment_id(&place), place.clone());
-                self.parcels.entry(place).or_default().shipped = true;
-            }
-            Entry::Confirmed { shipment } => {
-                self.unconfirmed.remove(&shipment);
-            }
-        }
+    /// Requests that wait for being shipped now, in a fixed order, read as they are asked for.
+    pub fn to_ship(&self) -> impl Iterator<Item = io::Result<(OrderId, LocationId)>> + use<> {
+        Walk::of(&*self.store, Table::ToShip).map(|row| place(&row?.0))
     }
+
+    /// Shipments that no order has confirmed yet, in a fixed order, read as they are asked for.
+    pub fn unconfirmed(&self) -> impl Iterator<Item = io::Result<Dispatched>> + use<> {
+        let store = Arc::clone(&self.store);
+        Walk::of(&*self.store, Table::Unconfirmed).map(move |row| {
+            let place = place(&row?.1)?;
+            Ok(dispatched(&place, &parcel(&*store, &place)?))
+        })
+    }
+
+    fn parcel(&self, place: &Place) -> io::Result<Parcel> {
+        parcel(&*self.store, place)
+    }
+}
+
+fn parcel(store: &dyn Store, place: &Place) -> io::Result<Parcel> {
+    Ok(rows::find(store, Table::Parcels, &key(place))?.unwrap_or_default())
+}
+
+fn dispatched(place: &Place, parcel: &Parcel) -> Dispatched {
+    let shipment = shipment_id(place);
+    let tracking = Reference::new(&format!("track-{:016x}", shipment.0 as u64)).ok();
+    Dispatched { order: place.0, shipment, location: place.1.clone(), lines: parcel.left(), tracking }
+}
+
+fn key((order, location): &Place) -> Vec<u8> {
+    [&order.0.to_be_bytes()[..], location.as_str().as_bytes()].concat()
+}
+
+fn place(key: &[u8]) -> io::Result<Place> {
+    let no_place = || io::Error::new(io::ErrorKind::InvalidData, "a key that names no order and location");
+    let (order, location) = key.split_first_chunk().ok_or_else(no_place)?;
+    let location = std::str::from_utf8(location).ok().and_then(|text| LocationId::new(text).ok());
+    Ok((OrderId(u128::from_be_bytes(*order)), location.ok_or_else(no_place)?))
 }
 
 /// The same for every report of the one shipment that an order gets from a location.

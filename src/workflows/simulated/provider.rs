@@ -2,17 +2,19 @@
 
 use super::books::Books;
 use super::fault::Faults;
+use super::recent::Recent;
 use super::script::{Effect, Hears, Script};
 use crate::clock::Clock;
 use crate::workflows::provider::{Call, Callback, Found, PaymentProvider};
 use crate::workflows::run::duration;
 use foldhash::fast::FixedState;
 use futures_util::future::BoxFuture;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use parking_lot::Mutex;
 use stampede_actors::ids::Reference;
 use stampede_actors::order::Answer;
 use stampede_actors::time::{Span, Timestamp};
+use std::io;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
@@ -62,9 +64,10 @@ pub struct Received {
 pub struct Desk {
     config: ProviderConfig,
     books: Books,
-    /// How often a call with this reference came. Forgotten when the process ends, as nothing depends on it for long.
-    calls: HashMap<Reference, u32, FixedState>,
-    /// Calls whose deed is still to be done.
+    /// How often a call with this reference came to no plain answer. Forgotten in the end, as nothing depends on it for
+    /// long.
+    troubles: Recent,
+    /// Calls whose deed is still to be done: soon, so they are few.
     in_progress: HashSet<Reference, FixedState>,
 }
 
@@ -72,8 +75,8 @@ impl Desk {
     /// Opens with the books it has.
     #[must_use]
     pub fn new(config: ProviderConfig, books: Books) -> Desk {
-        let calls = HashMap::with_hasher(FixedState::default());
-        Desk { config, books, calls, in_progress: HashSet::with_hasher(FixedState::default()) }
+        let in_progress = HashSet::with_hasher(FixedState::default());
+        Desk { config, books, troubles: Recent::default(), in_progress }
     }
 
     /// What it did so far.
@@ -84,21 +87,22 @@ impl Desk {
 
     /// Takes a call.
     pub fn receive(&mut self, call: &Call, now: Timestamp) -> Received {
-        let count = self.calls.entry(call.reference.clone()).or_default();
-        let nth = *count;
-        *count += 1;
+        let nth = self.troubles.count(call.reference.as_str());
         let script = Script::of(&self.config, call, nth);
         let latency = self.latency(&call.reference, nth);
-        let known = self.books.recall(&call.reference, now, self.config.key_lifetime);
-        let truth = match (known, script.effect) {
-            (Some(answer), _) => answer,
-            (None, _) if self.in_progress.contains(&call.reference) => Answer::Unknown,
-            (None, Effect::AtOnce) => self.perform(call, &script, now),
-            (None, Effect::Late(after)) => {
+        if script != Script::PLAIN || latency >= self.config.timeout {
+            self.troubles.add(call.reference.as_str());
+        }
+        let truth = match (self.recall(call, now), script.effect) {
+            (Ok(Some(answer)), _) => answer,
+            (Err(error), _) => unknown(&error),
+            (Ok(None), _) if self.in_progress.contains(&call.reference) => Answer::Unknown,
+            (Ok(None), Effect::AtOnce) => self.perform(call, &script, now),
+            (Ok(None), Effect::Late(after)) => {
                 self.in_progress.insert(call.reference.clone());
                 return Received { answer: None, callbacks: Vec::new(), late: Some(after) };
             }
-            (None, Effect::Never) => Answer::Unknown,
+            (Ok(None), Effect::Never) => Answer::Unknown,
         };
         let callbacks = match truth {
             Answer::Unknown => Vec::new(),
@@ -115,24 +119,29 @@ impl Desk {
     /// Does at last what was put off, and says so.
     pub fn perform_late(&mut self, call: &Call, now: Timestamp) -> Answer {
         self.in_progress.remove(&call.reference);
-        let known = self.books.recall(&call.reference, now, self.config.key_lifetime);
-        known.unwrap_or_else(|| self.perform(call, &Script::PLAIN, now))
+        match self.recall(call, now) {
+            Ok(known) => known.unwrap_or_else(|| self.perform(call, &Script::PLAIN, now)),
+            Err(error) => unknown(&error),
+        }
     }
 
     /// What it has under a reference, and how long the answer takes.
     #[must_use]
     pub fn look_up(&self, reference: &Reference) -> (Span, Found) {
-        (self.latency(reference, u32::MAX), self.books.look_up(reference))
+        let found = self.books.look_up(reference).unwrap_or_else(|error| {
+            unknown(&error);
+            Found::Unknown
+        });
+        (self.latency(reference, u32::MAX), found)
+    }
+
+    fn recall(&self, call: &Call, now: Timestamp) -> io::Result<Option<Answer>> {
+        self.books.recall(&call.reference, now, self.config.key_lifetime)
     }
 
     fn perform(&mut self, call: &Call, script: &Script, now: Timestamp) -> Answer {
-        match self.books.perform(call, script.refused, script.forgets_key, now) {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::error!(%error, "the simulated provider cannot write its books");
-                Answer::Unknown
-            }
-        }
+        let done = self.books.perform(call, script.refused, script.forgets_key, now);
+        done.unwrap_or_else(|error| unknown(&error))
     }
 
     fn latency(&self, reference: &Reference, nth: u32) -> Span {
@@ -140,6 +149,11 @@ impl Desk {
         let range = (most.0 - least.0).max(0).unsigned_abs() + 1;
         Span(least.0 + (super::draw(self.config.seed, reference.as_str(), nth, 2) % range) as i64)
     }
+}
+
+fn unknown(error: &io::Error) -> Answer {
+    tracing::error!(%error, "the simulated provider cannot read or write its books");
+    Answer::Unknown
 }
 
 /// A payment provider in this process that plays an outside party.
@@ -160,11 +174,6 @@ impl SimulatedProvider {
         let key_lifetime = config.key_lifetime;
         let desk = Mutex::new(Desk::new(config, books));
         SimulatedProvider(Arc::new(Inner { desk, clock, key_lifetime, callbacks: Mutex::new(None) }))
-    }
-
-    /// Looks into the books.
-    pub fn with_books<T>(&self, look: impl FnOnce(&Books) -> T) -> T {
-        look(self.0.desk.lock().books())
     }
 }
 

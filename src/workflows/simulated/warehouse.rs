@@ -2,11 +2,10 @@
 
 use super::depot::Depot;
 use super::fault::{Faults, Kind, Target};
+use super::recent::Recent;
 use crate::workflows::run::duration;
 use crate::workflows::warehouse::{CallOff, Dispatched, Request, Warehouse};
-use foldhash::fast::FixedState;
 use futures_util::future::BoxFuture;
-use hashbrown::HashMap;
 use parking_lot::Mutex;
 use stampede_actors::ids::{LocationId, OpId, OrderId};
 use stampede_actors::order::Answer;
@@ -50,8 +49,8 @@ struct Inner {
 
 struct State {
     depot: Depot,
-    /// How often a call came; counted only while there are faults.
-    calls: HashMap<String, u32, FixedState>,
+    /// How often something went wrong with a call.
+    troubles: Recent,
     shipments: Option<mpsc::Sender<Dispatched>>,
 }
 
@@ -59,8 +58,7 @@ impl SimulatedWarehouse {
     /// Opens for business, with the account it has.
     #[must_use]
     pub fn new(config: WarehouseConfig, depot: Depot) -> SimulatedWarehouse {
-        let calls = HashMap::with_hasher(FixedState::default());
-        let state = Mutex::new(State { depot, calls, shipments: None });
+        let state = Mutex::new(State { depot, troubles: Recent::default(), shipments: None });
         SimulatedWarehouse(Arc::new(Inner { config, state }))
     }
 
@@ -99,16 +97,10 @@ impl Inner {
     /// What goes wrong with this call, and a coin.
     fn strike(&self, subject: &str) -> Option<(Kind, bool)> {
         let Inner { config: WarehouseConfig { seed, faults, .. }, state } = self;
-        if faults.0.is_empty() {
-            return None;
-        }
-        let nth = {
-            let calls = &mut state.lock().calls;
-            let count = calls.entry_ref(subject).or_insert(0);
-            *count += 1;
-            *count - 1
-        };
+        let troubles = &mut state.lock().troubles;
+        let nth = troubles.count(subject);
         let kind = faults.strike(Target::Warehouse, *seed, subject, nth)?;
+        troubles.add(subject);
         Some((kind, super::draw(*seed, subject, nth, 1).is_multiple_of(2)))
     }
 
@@ -153,25 +145,49 @@ impl Warehouse for SimulatedWarehouse {
     }
 
     fn listen(&self, shipments: mpsc::Sender<Dispatched>) {
-        let (to_ship, unconfirmed) = {
-            let mut state = self.0.state.lock();
-            state.shipments = Some(shipments);
-            (state.depot.to_ship().cloned().collect::<Vec<_>>(), state.depot.unconfirmed())
-        };
         let inner = Arc::clone(&self.0);
+        let (unconfirmed, to_ship) = {
+            let mut state = inner.state.lock();
+            state.shipments = Some(shipments.clone());
+            (state.depot.unconfirmed(), state.depot.to_ship())
+        };
         tokio::spawn(async move {
-            for dispatched in unconfirmed {
-                inner.report(dispatched).await;
-            }
+            let listener = shipments.clone();
+            report_all(listener, unconfirmed.map(|dispatched| Ok(Some(dispatched?)))).await;
+            let Some(after) = inner.config.ships_after else { return };
+            tokio::time::sleep(duration(after)).await;
+            let ship = move |place: io::Result<(OrderId, LocationId)>| {
+                let (order, location) = place?;
+                inner.state.lock().depot.ship(order, &location)
+            };
+            report_all(shipments, to_ship.map(ship)).await;
         });
-        for (order, location) in to_ship {
-            self.0.ship_later(order, location);
-        }
     }
 
     fn confirmed(&self, shipment: OpId) {
         if let Err(error) = self.0.state.lock().depot.confirm(shipment) {
             tracing::error!(%error, "the simulated warehouse cannot write its account");
         }
+    }
+}
+
+/// Reports what an earlier process has left to report, until nobody listens any more. However much that is, it is read
+/// on a thread that may wait for the disk, and only as fast as it is taken.
+async fn report_all(
+    shipments: mpsc::Sender<Dispatched>,
+    left: impl Iterator<Item = io::Result<Option<Dispatched>>> + Send + 'static,
+) {
+    let report = move || -> io::Result<()> {
+        for dispatched in left {
+            if let Some(dispatched) = dispatched?
+                && shipments.blocking_send(dispatched).is_err()
+            {
+                break;
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = tokio::task::spawn_blocking(report).await.map_err(io::Error::other).flatten() {
+        tracing::error!(%error, "the simulated warehouse cannot read or write its account");
     }
 }

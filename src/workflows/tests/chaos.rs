@@ -60,7 +60,7 @@ fn sale(seed: u64, faults: &[&str], crashes: bool) -> (BTreeMap<State, u32>, Vec
     for order in orders {
         *ended.entry(world.state(order)).or_default() += 1;
     }
-    let trace = format!("{:?} {:?} {:?}", world.now, world.ends, world.desk.books().entries());
+    let trace = format!("{:?} {:?} {:?}", world.now, world.ends, world.desk.books().entries().collect::<Vec<_>>());
     (ended, trace.into_bytes())
 }
 
@@ -124,7 +124,7 @@ fn s19_refunds_returns_and_call_offs_of_parts_balance() {
         world.settle();
         let state = world.state(order);
         assert!(state.is_terminal(), "{state:?}");
-        let money = world.desk.books().by_order()[&order];
+        let money = world.desk.books().by_order().unwrap()[&order];
         let of_order = &world.orders[&order];
         assert_eq!(money.refunded, of_order.refunded().unwrap().minor);
         assert_eq!(money.captured, of_order.captured().unwrap().minor);

@@ -45,7 +45,7 @@ fn a_purchase_is_paid_once_and_shipped_from_wherever_the_units_are() {
 #[test]
 fn s19_a_time_out_that_happened_is_found_out_and_not_repeated() {
     let world = ends_as(buying("tok_timeout_30s", &[]), State::Fulfilled);
-    assert_eq!(world.desk.books().by_order()[&ORDER].authorisations, 1);
+    assert_eq!(world.desk.books().by_order().unwrap()[&ORDER].authorisations, 1);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn s19_a_late_answer_is_the_answer_with_and_without_callback() {
         let mut world = buying("tok_late_answer", &[]);
         world.callbacks = callbacks;
         let world = ends_as(world, State::Fulfilled);
-        assert_eq!(world.desk.books().by_order()[&ORDER].authorisations, 1);
+        assert_eq!(world.desk.books().by_order().unwrap()[&ORDER].authorisations, 1);
     }
 }
 
@@ -79,7 +79,7 @@ fn s19_cancelled_while_authorising_is_voided_when_it_is_known() {
             world.cancel(ORDER).unwrap();
             assert_eq!(world.state(ORDER), State::Cancelling, "a wish, as long as the provider may have done it");
             let world = ends_as(world, State::Cancelled);
-            let money = world.desk.books().by_order()[&ORDER];
+            let money = world.desk.books().by_order().unwrap()[&ORDER];
             assert_eq!((money.authorisations, money.captures, money.voids), (1, 0, 1), "{token}");
         }
     }
@@ -88,26 +88,27 @@ fn s19_cancelled_while_authorising_is_voided_when_it_is_known() {
 #[test]
 fn s19_capture_times_out_and_the_buyer_cancels_the_money_goes_back_before_the_units() {
     let mut world = buying("tok_capture_timeout", &[]);
-    world.run_until(|world| world.desk.books().by_order().get(&ORDER).is_some_and(|money| money.captures == 1));
+    world
+        .run_until(|world| world.desk.books().by_order().unwrap().get(&ORDER).is_some_and(|money| money.captures == 1));
     world.cancel(ORDER).unwrap();
     assert_eq!(world.state(ORDER), State::Cancelling);
     let allocated: Units = world.skus.values().map(|sku| sku.availability().allocated).sum();
     assert_eq!(allocated, 2, "nobody else gets the units");
     let world = ends_as(world, State::Cancelled);
-    let money = world.desk.books().by_order()[&ORDER];
+    let money = world.desk.books().by_order().unwrap()[&ORDER];
     assert_eq!((money.captures, money.refunds, money.captured), (1, 1, money.refunded));
 }
 
 #[test]
 fn s19_a_declined_capture_voids_and_gives_back() {
     let world = ends_as(buying("tok_capture_declined", &[]), State::Cancelled);
-    assert_eq!(world.desk.books().by_order()[&ORDER].voids, 1);
+    assert_eq!(world.desk.books().by_order().unwrap()[&ORDER].voids, 1);
 }
 
 #[test]
 fn s19_unpaid_holds_run_out_and_the_units_come_back() {
     let world = ends_as(buying("tok_declined_funds", &[]), State::Expired);
-    assert_eq!(world.desk.books().by_order()[&ORDER].authorisations, 0);
+    assert_eq!(world.desk.books().by_order().unwrap()[&ORDER].authorisations, 0);
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn s19_pay_again_waits_for_the_first_attempt_and_then_counts_once() {
     world.run_until(|world| !world.orders[&ORDER].is_open(Step::Authorize { attempt: 1 }));
     world.order(ORDER, &pay(1 << 80)).unwrap();
     let world = ends_as(world, State::Fulfilled);
-    assert_eq!(world.desk.books().by_order()[&ORDER].authorisations, 1);
+    assert_eq!(world.desk.books().by_order().unwrap()[&ORDER].authorisations, 1);
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn s19_no_money_is_reserved_for_units_that_are_gone() {
     let release = stampede_actors::sku::Command::Release { hold: ORDER.hold(0), order: Some(ORDER) };
     world.sku(&sku, &release).unwrap();
     let world = ends_as(world, State::Expired);
-    assert!(world.desk.books().entries().is_empty(), "the provider was never called");
+    assert!(world.desk.books().entries().next().is_none(), "the provider was never called");
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn s19_an_allocation_that_comes_too_late_voids_the_authorisation() {
     let hold = ORDER.hold(0);
     world.sku(&sku, &stampede_actors::sku::Command::Release { hold, order: Some(ORDER) }).unwrap();
     let world = ends_as(world, State::Expired);
-    let money = world.desk.books().by_order()[&ORDER];
+    let money = world.desk.books().by_order().unwrap()[&ORDER];
     assert_eq!((money.authorisations, money.voids, money.captures), (1, 1, 0));
 }
 
@@ -190,7 +191,7 @@ fn s19_a_crash_at_each_step_changes_nothing_in_the_end() {
             world.settle();
             world.check();
             let state = world.state(ORDER);
-            let paid = world.desk.books().by_order().get(&ORDER).is_some_and(|money| money.captures == 1);
+            let paid = world.desk.books().by_order().unwrap().get(&ORDER).is_some_and(|money| money.captures == 1);
             assert_eq!(paid, state == State::Fulfilled, "{token} after {steps} steps: {state:?}");
         }
     }

@@ -121,7 +121,7 @@ fn s20_a_provider_that_forgets_our_key_charges_once() {
     world.settle();
     world.check();
     assert_eq!(world.state(ORDER), State::Fulfilled);
-    assert_eq!(world.desk.books().by_order()[&ORDER].authorisations, 1);
+    assert_eq!(world.desk.books().by_order().unwrap()[&ORDER].authorisations, 1);
 }
 
 #[test]
@@ -136,6 +136,6 @@ fn s20_a_provider_that_forgets_our_key_charges_once_although_we_crash_with_the_c
         world.crash(0, Span::seconds(1));
         world.settle();
         world.check();
-        assert_eq!(world.desk.books().by_order()[&ORDER].authorisations, 1, "crashed after {steps} steps");
+        assert_eq!(world.desk.books().by_order().unwrap()[&ORDER].authorisations, 1, "crashed after {steps} steps");
     }
 }

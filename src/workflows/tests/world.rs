@@ -422,14 +422,14 @@ impl World {
             }
         }
         for dispatched in self.depot.unconfirmed() {
-            self.later(Span::millis(5), What::Report(dispatched));
+            self.later(Span::millis(5), What::Report(dispatched.unwrap()));
         }
         self.start_jobs();
     }
 
     /// Money and units are where they should be, now that nothing happens any more.
     pub fn check(&self) {
-        let money = self.desk.books().by_order();
+        let money = self.desk.books().by_order().unwrap();
         for (id, order) in self.orders.iter().filter(|(_, order)| order.state().is_some()) {
             let state = order.state().unwrap();
             let moved = money.get(id).copied().unwrap_or_default();

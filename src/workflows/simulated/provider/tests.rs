@@ -1,12 +1,15 @@
 //! What each token does, and what the provider remembers.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-use super::super::Deed;
+use super::super::tests::Counting;
+use super::super::{Deed, Entry};
 use super::*;
+use crate::store::tests::copy_files;
 use crate::workflows::provider::Operation;
 use stampede_actors::ids::OrderId;
 use stampede_actors::money::{Money, currency};
 use stampede_actors::order::Step;
+use std::path::Path;
 
 const T0: Timestamp = Timestamp(1_750_000_000_000_000);
 const ORDER: OrderId = OrderId(7);
@@ -48,7 +51,7 @@ fn heard(received: Received) -> Option<Answer> {
 }
 
 fn deeds(desk: &Desk) -> Vec<Deed> {
-    desk.books().entries().iter().map(|entry| entry.operation).collect()
+    desk.books().entries().map(|entry| entry.unwrap().operation).collect()
 }
 
 #[test]
@@ -64,7 +67,7 @@ fn tok_ok_is_done_once_however_often_it_is_asked() {
 fn tok_declined_funds_is_refused_and_nothing_is_reserved() {
     let mut desk = desk();
     assert_eq!(heard(desk.receive(&authorize("tok_declined_funds"), T0)), Some(refused("insufficient_funds")));
-    assert_eq!(desk.books().by_order()[&ORDER].authorisations, 0);
+    assert_eq!(desk.books().by_order().unwrap()[&ORDER].authorisations, 0);
     assert_eq!(heard(desk.receive(&authorize("tok_of_nobody"), T0)), Some(refused("insufficient_funds")), "same key");
 }
 
@@ -133,7 +136,7 @@ fn s20_tok_forgets_key_does_it_twice_for_whoever_just_repeats_but_can_be_looked_
     assert_eq!(heard(desk.receive(&authorize("tok_forgets_key"), T0)), None);
     assert_eq!(desk.look_up(&authorize("tok_ok").reference).1, Found::Known(done("au_1")));
     assert_eq!(heard(desk.receive(&authorize("tok_forgets_key"), T0)), Some(done("au_2")));
-    assert_eq!(desk.books().by_order()[&ORDER].authorisations, 2);
+    assert_eq!(desk.books().by_order().unwrap()[&ORDER].authorisations, 2);
 }
 
 #[test]
@@ -153,12 +156,12 @@ fn tok_capture_declined_reserves_and_does_not_take() {
     desk.receive(&authorize("tok_capture_declined"), T0);
     let capture = call(Operation::Capture, "tok_capture_declined", Some("au_1"));
     assert_eq!(heard(desk.receive(&capture, T0)), Some(refused("capture_declined")));
-    assert_eq!(desk.books().by_order()[&ORDER].still_reserved(), 1);
+    assert_eq!(desk.books().by_order().unwrap()[&ORDER].still_reserved(), 1);
     assert_eq!(
         heard(desk.receive(&call(Operation::Void, "tok_capture_declined", Some("au_1")), T0)),
         Some(done("vo_3"))
     );
-    assert_eq!(desk.books().by_order()[&ORDER].still_reserved(), 0);
+    assert_eq!(desk.books().by_order().unwrap()[&ORDER].still_reserved(), 0);
 }
 
 #[test]
@@ -183,26 +186,72 @@ fn money_is_taken_once_given_up_or_given_back_within_bounds() {
     assert_eq!(heard(desk.receive(&refund, T0)), Some(done("re_5")));
     refund.reference = reference("a-second-refund");
     assert_eq!(heard(desk.receive(&refund, T0)), Some(refused("amount_too_large")));
-    let money = desk.books().by_order()[&ORDER];
+    let money = desk.books().by_order().unwrap()[&ORDER];
     assert_eq!((money.captured, money.refunded, money.captures, money.refunds), (1999, 1999, 1, 1));
 }
 
 #[test]
-fn the_books_survive_the_process_and_a_line_that_was_cut_short() {
+fn the_books_survive_a_kill_and_an_entry_that_was_cut_short() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join(super::super::PROVIDER_FILE);
-    let mut desk = Desk::new(ProviderConfig::default(), Books::open(&path).unwrap());
-    desk.receive(&authorize("tok_ok"), T0);
-    let mut text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with(r#"{"number":1,"at":1750000000000000,"operation":"authorize","order":"ord_"#), "{text}");
-    text.push_str(r#"{"number":2,"at":17500"#);
-    std::fs::write(&path, text).unwrap();
-
-    let mut desk = Desk::new(ProviderConfig::default(), Books::open(&path).unwrap());
-    assert_eq!(heard(desk.receive(&authorize("tok_ok"), T0)), Some(done("au_1")), "it still knows the key");
+    let (running, killed) = (dir.path().join("running"), dir.path().join("killed"));
+    let mut desk = Desk::new(ProviderConfig::default(), Books::open(&running).unwrap());
     let capture = call(Operation::Capture, "tok_ok", Some("au_1"));
+    desk.receive(&authorize("tok_ok"), T0);
     assert_eq!(heard(desk.receive(&capture, T0)), Some(done("ca_2")));
-    assert_eq!(Books::read(&path).unwrap().entries(), desk.books().entries());
+
+    // What the system can copy now is what a killed process leaves behind.
+    copy_files(&running, &killed);
+    let left = Books::read(&killed).unwrap();
+    assert_eq!(entries(&left), entries(desk.books()));
+    assert_eq!(left.by_order().unwrap()[&ORDER].captured, 1999);
+    drop(left);
+
+    std::fs::remove_dir_all(&killed).unwrap();
+    copy_files(&running, &killed);
+    cut_last_write(&killed.join("0.jnl"));
+    let mut desk = Desk::new(ProviderConfig::default(), Books::open(&killed).unwrap());
+    assert_eq!(deeds(&desk), [Deed::Authorize]);
+    assert_eq!(heard(desk.receive(&authorize("tok_ok"), T0)), Some(done("au_1")), "it still knows the key");
+    assert_eq!(heard(desk.receive(&capture, T0)), Some(done("ca_2")));
+}
+
+fn entries(books: &Books) -> Vec<Entry> {
+    books.entries().map(Result::unwrap).collect()
+}
+
+/// The store's journal, without the last bytes that were written to it: after them are zeros only.
+fn cut_last_write(journal: &Path) {
+    let bytes = std::fs::read(journal).unwrap();
+    let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
+    std::fs::OpenOptions::new().write(true).open(journal).unwrap().set_len(end as u64 - 3).unwrap();
+}
+
+#[test]
+fn nobody_has_left_books_where_there_are_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let nothing = dir.path().join("nothing");
+    assert_eq!(Books::read(&nothing).unwrap_err().kind(), io::ErrorKind::NotFound);
+    assert!(!nothing.exists());
+}
+
+#[test]
+fn however_many_entries_there_are_opening_reads_one_and_a_call_a_few() {
+    let store = Counting::default();
+    let mut books = Books::kept_in(Arc::new(store.clone())).unwrap();
+    for n in 0..200_000 {
+        let call = Call { reference: reference(&format!("call-{n}")), ..authorize("tok_ok") };
+        books.perform(&call, None, false, T0).unwrap();
+    }
+    store.rows_read();
+
+    let books = Books::kept_in(Arc::new(store.clone())).unwrap();
+    assert_eq!(store.rows_read(), 1);
+    let mut desk = Desk::new(ProviderConfig::default(), books);
+    assert_eq!(heard(desk.receive(&authorize("tok_ok"), T0)), Some(done("au_200001")));
+    let capture = call(Operation::Capture, "tok_ok", Some("au_77"));
+    assert_eq!(heard(desk.receive(&capture, T0)), Some(done("ca_200002")));
+    assert_eq!(desk.look_up(&reference("call-5")).1, Found::Known(done("au_6")));
+    assert!(store.rows_read() < 10);
 }
 
 #[test]
