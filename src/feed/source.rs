@@ -2,6 +2,7 @@
 
 use crate::journal::{Committed, Error};
 use stampede_actors::record::Position;
+use std::sync::Arc;
 
 /// Reads committed frames, from the live log or its archive.
 pub trait FrameSource: Send + Sync {
@@ -10,5 +11,5 @@ pub trait FrameSource: Send + Sync {
     ///
     /// # Errors
     /// [`Error`] when the log cannot be read there.
-    fn read(&self, from: Position, bytes: usize) -> Result<Vec<Committed>, Error>;
+    fn read(&self, from: Position, bytes: usize) -> Result<Vec<Arc<Committed>>, Error>;
 }

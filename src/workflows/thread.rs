@@ -123,7 +123,7 @@ impl WorkflowThread {
 enum Event {
     Rung,
     Done(Queue, MessageId, (OrderId, Step), End),
-    Read(Result<Vec<Committed>, Error>),
+    Read(Result<Vec<Arc<Committed>>, Error>),
     Unasked,
     Callback(Callback),
     Shipment(Dispatched),
@@ -142,7 +142,7 @@ struct Driver {
     unasked: usize,
     callbacks: mpsc::Receiver<Callback>,
     shipments: mpsc::Receiver<Dispatched>,
-    reading: Option<LocalBoxFuture<'static, Result<Vec<Committed>, Error>>>,
+    reading: Option<LocalBoxFuture<'static, Result<Vec<Arc<Committed>>, Error>>>,
     /// The last reading brought nothing: the log is not readable up to its head yet.
     starved: bool,
 }

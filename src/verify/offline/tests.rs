@@ -41,9 +41,9 @@ fn write_log(dir: &Path, shop: &Shop, with_store: bool) {
 fn write_store(dir: &Path, log: &Arc<Log>) -> Projection {
     struct Frames(Arc<Log>);
     impl crate::feed::FrameSource for Frames {
-        fn read(&self, from: Position, _: usize) -> Result<Vec<Committed>, journal::Error> {
+        fn read(&self, from: Position, _: usize) -> Result<Vec<Arc<Committed>>, journal::Error> {
             let mut reader = self.0.read_from(from)?;
-            std::iter::from_fn(|| reader.next().transpose()).collect()
+            std::iter::from_fn(|| reader.next().transpose()).map(|frame| frame.map(Arc::new)).collect()
         }
     }
     let frames = Frames(Arc::clone(log));

@@ -248,12 +248,12 @@ impl Shop {
 pub struct Log(pub Vec<Arc<Committed>>);
 
 impl FrameSource for Log {
-    fn read(&self, from: Position, _: usize) -> Result<Vec<Committed>, journal::Error> {
+    fn read(&self, from: Position, _: usize) -> Result<Vec<Arc<Committed>>, journal::Error> {
         let first = self.0.first().map_or(1, |frame| frame.first.0);
         if from.0 < first {
             return Err(journal::Error::Gone { wanted: from.0, first });
         }
         // A few at a time, so that readers have to come again.
-        Ok(self.0.iter().filter(|frame| frame.last() >= from).take(3).map(|frame| (**frame).clone()).collect())
+        Ok(self.0.iter().filter(|frame| frame.last() >= from).take(3).cloned().collect())
     }
 }
