@@ -16,7 +16,7 @@ use crate::shell::message::{Envelope, Failure, Question, ReplyTo};
 use crate::shell::post::{Arm, Arrived, Batch, Crashed, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::stats::{bump, kind};
 use crate::sku::{self, Sku};
-use crate::time::Timestamp;
+use crate::time::Span;
 use crate::{cart, shell::stats::Stats};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use foldhash::fast::FixedState;
@@ -34,16 +34,22 @@ const TICK: Duration = Duration::from_millis(20);
 /// Places in the ring of entities that have left already, dropped per tick.
 const GONE_PER_TICK: usize = 8_192;
 
+/// A timer whose entity cannot take it comes back after this.
+const TICK_AGAIN: Span = Span::seconds(1);
+
 /// Crashes are forgotten, and quarantine is lifted, after so many ticks (a minute).
 const FORGIVE_AFTER: u64 = 60_000 / TICK.as_millis() as u64;
 
 enum Entry {
     /// Being read back; its commands wait here, a bounded number of them.
-    Loading { parked: Vec<Envelope> },
+    Loading { parked: Vec<Envelope>, at_least: Position },
     /// Its actor is running.
     Warm { address: Address, cell: Rc<Shared> },
     /// It crashed too often.
-    Quarantined { until: u64 },
+    Quarantined { until: u64, last: Position },
+    /// It could not be read back with everything that it had handed to the log up to here; the next question tries
+    /// again, and with nothing less (S1).
+    Unreadable { last: Position },
 }
 
 /// One shard's directory.
@@ -100,17 +106,30 @@ impl Directory {
                 self.crashed(envelope.to.clone());
                 self.route(envelope, me);
             }
-            Some(Entry::Loading { parked }) => {
+            Some(Entry::Loading { parked, .. }) => {
                 if parked.len() < self.state.fabric.settings.parked_per_entity {
                     parked.push(envelope);
                 } else {
                     bump(&self.state.fabric.stats.refused_full);
-                    envelope.reply.fail(Failure::Overloaded);
+                    self.refuse(envelope, Failure::Overloaded);
                 }
             }
-            Some(Entry::Quarantined { .. }) => envelope.reply.fail(Failure::Quarantined),
+            Some(Entry::Quarantined { .. }) => self.refuse(envelope, Failure::Quarantined),
+            Some(Entry::Unreadable { last }) => {
+                let last = *last;
+                self.load(envelope.to.clone(), last, vec![envelope]);
+            }
             None => self.activate(envelope, me),
         }
+    }
+
+    /// Says no. A timer must not be lost: it comes back a little later (S5).
+    fn refuse(&self, envelope: Envelope, failure: Failure) {
+        if is_tick(&envelope.question) {
+            let later = self.state.fabric.clock.moment().now.plus(TICK_AGAIN);
+            self.state.timers.borrow_mut().arm(later, envelope.to.clone());
+        }
+        envelope.reply.fail(failure);
     }
 
     /// Starts an entity that is not warm: at once if it is new, else when it has been read back.
@@ -123,12 +142,7 @@ impl Directory {
         }
         if self.loading >= self.state.fabric.settings.loads_per_shard {
             bump(&self.stats().refused_full);
-            // A timer must not be lost: it fires again at the next tick.
-            if is_tick(&envelope.question) {
-                self.state.timers.borrow_mut().arm(Timestamp::ZERO, entity);
-            }
-            envelope.reply.fail(Failure::Overloaded);
-            return;
+            return self.refuse(envelope, Failure::Overloaded);
         }
         // It left, if it ever was here, only when its last version could be read.
         self.load(entity, Position(0), vec![envelope]);
@@ -136,7 +150,7 @@ impl Directory {
 
     fn load(&mut self, entity: EntityId, at_least: Position, parked: Vec<Envelope>) {
         self.loading += 1;
-        self.entries.insert(entity.clone(), Entry::Loading { parked });
+        self.entries.insert(entity.clone(), Entry::Loading { parked, at_least });
         let (fabric, shard) = (Arc::clone(&self.state.fabric), self.shard);
         let loaded = entity.clone();
         self.state.fabric.loader.load(
@@ -185,19 +199,22 @@ impl Directory {
 
     /// Reloads a crashed entity when everything that it handed to the log is committed (S1); or gives it up.
     fn crashed(&mut self, entity: EntityId) {
-        let Some(Entry::Warm { cell, .. }) = self.entries.remove(&entity) else { return };
+        let Some(Entry::Warm { cell, .. }) = self.entries.get(&entity) else { return };
+        let last = cell.last.get();
+        self.entries.remove(&entity);
         bump(&self.stats().crashes[kind(&entity)]);
         self.stats().warm[kind(&entity)].fetch_sub(1, Ordering::Relaxed);
         let (count, since) = self.crashes.entry(entity.clone()).or_insert((0, self.tick));
         *count += 1;
-        let until = *since + FORGIVE_AFTER;
+        *since = self.tick;
+        let until = self.tick + FORGIVE_AFTER;
         if *count >= self.state.fabric.settings.crashes_until_quarantine {
             tracing::error!(%entity, crashes = *count, "quarantined after repeated crashes");
             bump(&self.state.fabric.stats.quarantined);
-            self.entries.insert(entity, Entry::Quarantined { until });
+            self.entries.insert(entity, Entry::Quarantined { until, last });
         } else {
             tracing::error!(%entity, crashes = *count, "crashed; reloading");
-            self.load(entity, cell.last.get(), Vec::new());
+            self.load(entity, last, Vec::new());
         }
     }
 
@@ -264,8 +281,12 @@ impl Directory {
         let quarantined = &self.state.fabric.stats.quarantined;
         self.crashes.retain(|entity, (_, since)| {
             let forgiven = tick >= *since + FORGIVE_AFTER;
-            if forgiven && matches!(entries.get(entity), Some(Entry::Quarantined { until }) if tick >= *until) {
-                entries.remove(entity);
+            if forgiven
+                && let Some(Entry::Quarantined { until, last }) = entries.get(entity)
+                && tick >= *until
+            {
+                let last = *last;
+                entries.insert(entity.clone(), Entry::Unreadable { last });
                 quarantined.fetch_sub(1, Ordering::Relaxed);
             }
             !forgiven
@@ -298,13 +319,15 @@ impl Handler<Arrived> for Directory {
 
     fn handle(&mut self, Arrived { entity, outcome }: Arrived, context: &mut Self::Context) {
         self.loading = self.loading.saturating_sub(1);
-        let Some(Entry::Loading { parked }) = self.entries.remove(&entity) else { return };
+        let Some(Entry::Loading { parked, at_least }) = self.entries.remove(&entity) else { return };
         match outcome {
+            Ok(Loaded::Absent) if parked.is_empty() => {}
             Ok(loaded) => self.warm(&entity, loaded, parked, &context.address()),
             Err(error) => {
                 tracing::error!(%entity, error, "could not be loaded");
+                self.entries.insert(entity, Entry::Unreadable { last: at_least });
                 for envelope in parked {
-                    envelope.reply.fail(Failure::NotLoaded);
+                    self.refuse(envelope, Failure::NotLoaded);
                 }
             }
         }

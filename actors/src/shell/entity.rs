@@ -193,7 +193,11 @@ impl<A: Aggregate> Shell<A> {
     /// The refusal, no room, or a crash; in each case nothing reached the log.
     pub fn execute(&mut self, command: &A::Command, companions: Vec<Entry>) -> Result<Executed, Failure> {
         let fabric = &self.state.fabric;
-        fabric.journal.room(A::class(command))?;
+        if let Err(no_room) = fabric.journal.room(A::class(command)) {
+            // It may have been a timer, which still has to come back.
+            self.arm();
+            return Err(no_room.into());
+        }
         let at = fabric.clock.moment();
         let decided = self.guarded(|shell| {
             let events = shell.aggregate.decide(&shell.entity, command, at, &shell.state).map_err(Into::into)?;
