@@ -40,6 +40,8 @@ pub(crate) struct Inner {
     clock: Arc<EngineClock>,
     fabric: Arc<Fabric>,
     log: Arc<Log>,
+    frames: Arc<frames::LogFrames>,
+    listener: Arc<Listener>,
     queue: Arc<journal::Queue>,
     reader: Reader,
     projection: worker::Handle,
@@ -56,6 +58,10 @@ pub(crate) struct Inner {
     stopped: watch::Receiver<Option<Stopped>>,
     recovered: start::Recovered,
 }
+
+/// Committed records that the projection may be behind until no further purchase is admitted: entities stay warm until
+/// it has them, and memory is bounded.
+const MAX_BEHIND: u64 = 262_144;
 
 /// Lanes beyond workers, shard threads and workflows: for tests, imports and other askers.
 const SPARE_LANES: usize = 4;
@@ -96,7 +102,8 @@ impl Engine {
     /// A permit for a purchase at this slot's shard; `None`: too many are in progress (S13).
     #[must_use]
     pub fn permit(&self, slot: Slot) -> Option<Permit> {
-        self.0.fabric.permit(slot)
+        let behind = self.0.reader.lag(self.committed()).not_taken_in;
+        if behind > MAX_BEHIND { None } else { self.0.fabric.permit(slot) }
     }
 
     /// What was configured.

@@ -20,7 +20,6 @@ use stampede_actors::record::Position;
 use stampede_actors::shell::{Fabric, Lane, LaneId, Settings};
 use stampede_actors::sku;
 use stampede_actors::time::Span;
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -101,7 +100,8 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     report(&opened);
     let head = opened.log.head();
     let (log, queue) = (opened.log, opened.queue);
-    let frames: Arc<dyn FrameSource> = Arc::new(LogFrames::new(Arc::clone(&log)));
+    let log_frames = Arc::new(LogFrames::new(Arc::clone(&log)));
+    let frames: Arc<dyn FrameSource> = log_frames.clone();
 
     let (projection, caught_up) = projection::recovery::recover(
         &projection::recovery::Start {
@@ -132,7 +132,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
         opened.upkeep,
         queue.clone(),
         boot_clock.clone(),
-        vec![listener, handle.listener(), inlet.clone()],
+        vec![listener.clone(), handle.listener(), inlet.clone()],
     )
     .map_err(Error::io("cannot start the log's thread"))?;
 
@@ -151,6 +151,8 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
         clock,
         fabric,
         log,
+        frames: log_frames,
+        listener,
         queue,
         reader: handle.reader().clone(),
         projection: handle,
@@ -175,29 +177,28 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
 
 /// Makes what the store has durable, then lets the log start from there (S4).
 pub(super) fn checkpoint(inner: &Inner) -> Result<(), Error> {
-    let cursors = cursors(inner);
+    let workflows = inner.workflows.cursor().position();
     let Mark { seq, hash, position, at } = inner.projection.checkpoint()?;
     if seq > 0 {
+        let cursors = [(Cursor::NAME.to_owned(), workflows)].into();
         inner.log.checkpoint(&Checkpoint { seq, position, hash, at, cursors }, None)?;
+        inner.log.keep(Cursor::NAME, workflows);
     }
+    inner.frames.let_go();
     Ok(())
 }
 
 /// The same with the state of everything, so that older history need not be kept.
 pub(super) fn full_checkpoint(inner: &Inner) -> Result<(), Error> {
-    let cursors = cursors(inner);
+    let workflows = inner.workflows.cursor().position();
     let rows = inner.projection.full_checkpoint()?;
     if rows.mark.seq > 0 {
+        let cursors = [(Cursor::NAME.to_owned(), workflows)].into();
         projection::full::write(&inner.log, rows, cursors)?;
+        inner.log.keep(Cursor::NAME, workflows);
     }
+    inner.frames.let_go();
     Ok(())
-}
-
-/// Where the durable cursors are, told to the log as well: what comes after them is kept (S6).
-fn cursors(inner: &Inner) -> BTreeMap<String, Position> {
-    let workflows = inner.workflows.cursor().position();
-    inner.log.keep(Cursor::NAME, workflows);
-    [(Cursor::NAME.to_owned(), workflows)].into()
 }
 
 fn report(opened: &journal::Opened) {

@@ -1,6 +1,7 @@
 //! What happens beside the requests: deadlines of cold entities come up, the start's grace ends, checkpoints are taken.
 
 use super::Inner;
+use crate::journal::Stopped;
 use stampede_actors::shell::Clock;
 use stampede_actors::time::{Span, Timestamp};
 use std::sync::Arc;
@@ -26,14 +27,14 @@ const TICK: Duration = Duration::from_millis(20);
 pub(super) fn run(inner: &Arc<Inner>) {
     let started = Instant::now();
     let mut read = None;
-    let mut armed_until = Timestamp::ZERO;
     let mut checkpointed = Instant::now();
     let mut fully = None;
     while !inner.stopping.load(Ordering::SeqCst) {
         std::thread::sleep(TICK);
         end_grace(inner, started);
+        notice_the_dead(inner);
         if read.is_none_or(|at: Instant| at.elapsed() >= READ_EVERY) {
-            armed_until = arm(inner, armed_until);
+            arm(inner);
             read = Some(Instant::now());
         }
         if checkpointed.elapsed() >= inner.config.checkpoint.every {
@@ -46,6 +47,27 @@ pub(super) fn run(inner: &Arc<Inner>) {
                 inner.checkpoint();
             }
         }
+    }
+}
+
+/// A server whose projection or workflows have died must not go on selling: it stops, and the next start recovers. On a
+/// full disk it stays, refuses, and goes on refusing, since a start would only find the disk full again (S7).
+fn notice_the_dead(inner: &Arc<Inner>) {
+    let workflows = inner.workflows.is_finished().then(|| "the workflow thread has ended".to_owned());
+    let dead = inner.reader.stopped().map(|why| format!("the projection has stopped: {why}")).or(workflows);
+    if let Some(why) = dead
+        && !inner.stopping.load(Ordering::SeqCst)
+        && !inner.draining.load(Ordering::SeqCst)
+        && !inner.log.health().disk_full
+    {
+        inner.listener.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            if first {
+                tracing::error!(why, "stopping");
+                *stopped = Some(Stopped::Failed(why));
+            }
+            first
+        });
     }
 }
 
@@ -62,19 +84,17 @@ fn end_grace(inner: &Arc<Inner>, started: Instant) {
     }
 }
 
-/// Arms what comes due in the store from `from` on; answers up to where it has armed.
-///
-/// A little is read twice, because a row may be written somewhat later than its entity was last touched; a tick that
-/// finds nothing due does nothing.
-fn arm(inner: &Arc<Inner>, from: Timestamp) -> Timestamp {
+/// Arms what comes due in the store, and what is overdue there: its timer was lost, whatever the reason (S5). Most is
+/// read more than once; a tick that finds nothing due does nothing.
+fn arm(inner: &Arc<Inner>) {
     let until = inner.clock.moment().now.plus(AHEAD);
-    let mut from = Timestamp(from.0.saturating_sub(Span::minutes(1).0).max(0));
+    let mut from = Timestamp::ZERO;
     loop {
         let due = match inner.reader.due_between(from, until, READ_AT_ONCE) {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, "deadlines could not be read; tried again soon");
-                return from;
+                return;
             }
         };
         let (count, last) = (due.len(), due.last().map(|(at, _)| *at));
@@ -83,7 +103,7 @@ fn arm(inner: &Arc<Inner>, from: Timestamp) -> Timestamp {
             // Rows of one instant may be cut in two: that instant is read again.
             Some(last) if count == READ_AT_ONCE && last > from => from = last,
             Some(last) if count == READ_AT_ONCE => from = Timestamp(last.0 + 1),
-            _ => return until,
+            _ => return,
         }
     }
 }

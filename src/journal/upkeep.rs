@@ -85,7 +85,10 @@ impl Upkeep {
         // One that an earlier process has made will do. A damaged one is made again: the segment is still there.
         if !matches!(archive::verify(&self.log, &start, &end), Ok(true)) {
             archive::write(&self.log, &start, &end)?;
-            archive::verify(&self.log, &start, &end)?;
+            if !archive::verify(&self.log, &start, &end)? {
+                let lost = std::io::Error::other("an archive that was just written is not there");
+                return Err(Error::io("archive", &self.log.segment_path(start.number))(lost));
+            }
         }
         if let Some(live) = self.log.shelf.lock().live.get_mut(&start.number) {
             live.archived = true;
