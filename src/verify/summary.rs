@@ -55,23 +55,6 @@ pub struct Flow {
     pub refunded: i64,
 }
 
-/// The word of an order's state in reports.
-#[must_use]
-pub fn state_word(state: State) -> &'static str {
-    match state {
-        State::AwaitingPayment => "awaiting_payment",
-        State::Authorised => "authorised",
-        State::Allocated => "allocated",
-        State::Captured => "captured",
-        State::FulfilmentRequested => "fulfilment_requested",
-        State::PartlyShipped => "partly_shipped",
-        State::Fulfilled => "fulfilled",
-        State::Cancelling => "cancelling",
-        State::Cancelled => "cancelled",
-        State::Expired => "expired",
-    }
-}
-
 impl Totals {
     /// Notes that a rule was looked at, and what was found.
     pub fn evaluated(&mut self, found: Option<Violation>) {
@@ -86,7 +69,7 @@ impl Totals {
 
     /// One order more (or, with -1, less) in this state.
     pub fn order(&mut self, state: State, change: i64) {
-        let word = state_word(state);
+        let word = state.word();
         match self.orders.get_mut(word) {
             Some(count) => *count += change,
             None => drop(self.orders.insert(word.to_owned(), change)),
