@@ -73,7 +73,7 @@ fn commands(id: OrderId, order: &Order, placement: &Placement, step: Step) -> Op
         placement.lines.iter().map(|line| (line.sku.clone(), command(line))).collect()
     };
     Some(match step {
-        Step::Allocate => of_lines(&|line| Command::Allocate { hold: line.hold, order: id }),
+        Step::Allocate => of_lines(&|line| Command::Allocate { hold: line.hold, order: id, parts: line.parts.clone() }),
         Step::GiveBack => of_lines(&|line| Command::Release { hold: line.hold, order: Some(id) }),
         Step::GiveBackUnits { refund } => taken_out(placement, order.refund(refund)?),
         Step::ShipStock { shipment } => {

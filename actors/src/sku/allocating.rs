@@ -8,7 +8,7 @@ use crate::ids::{BuyerRef, HoldId, OpId, OrderId};
 
 impl Sku {
     /// A hold that ran out can still become firm as long as nothing says that it has ended: nobody else has its units.
-    pub(super) fn allocate(&self, hold: HoldId, order: OrderId, context: Context<'_>) -> Decision {
+    pub(super) fn allocate(&self, hold: HoldId, order: OrderId, parts: &[Part], context: Context<'_>) -> Decision {
         let allocated = Event::Allocated { hold, order, at: context.at.now };
         match self.claims.get(&hold) {
             None if self.shipped_by(hold, order, context) => Ok(None),
@@ -16,6 +16,8 @@ impl Sku {
             Some(claim) => match claim.order {
                 Some(mine) if mine != order => Err(Refusal::HoldDiffers),
                 Some(_) if claim.firm => Ok(None),
+                // The order ships and refunds by these parts: firm ones elsewhere could neither leave nor come back.
+                _ if !same(&claim.parts, parts) => Err(Refusal::HoldDiffers),
                 Some(_) => Ok(Some(vec![allocated])),
                 None => Ok(Some(vec![Event::Adopted { hold, order }, allocated])),
             },
@@ -105,4 +107,9 @@ impl Sku {
 fn covers(claim: &Claim, part: &Part) -> bool {
     let mine = claim.parts.iter().find(|mine| mine.location == part.location);
     part.units > 0 && mine.is_some_and(|mine| part.units <= mine.units)
+}
+
+/// The same units at the same locations, in whatever order.
+fn same(granted: &[Part], told: &[Part]) -> bool {
+    granted.len() == told.len() && granted.iter().all(|part| told.contains(part))
 }

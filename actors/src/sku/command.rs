@@ -70,8 +70,9 @@ pub enum Command {
     Release { hold: HoldId, order: Option<OrderId> },
     /// Expires overdue holds, a bounded number at a time. Sent by timers.
     Tick,
-    /// Makes a hold firm for its order: it no longer expires.
-    Allocate { hold: HoldId, order: OrderId },
+    /// Makes a hold firm for its order: it no longer expires. `parts`: where the order was told that its units are; a
+    /// hold that ended and was granted afresh may have them elsewhere, and is refused.
+    Allocate { hold: HoldId, order: OrderId, parts: Vec<Part> },
     /// Allocated units leave the building, wholly or partly.
     Ship { hold: HoldId, shipment: OpId, parts: Vec<Part> },
     /// Takes some units out of an allocation: they were refunded before they were shipped. With `restock` they go back

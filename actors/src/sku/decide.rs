@@ -106,7 +106,7 @@ impl Sku {
             Command::Extend { hold, until } => self.extend(*hold, *until, context),
             Command::Release { hold, order } => self.release(*hold, *order, context),
             Command::Tick => Ok(self.expire(at)),
-            Command::Allocate { hold, order } => self.allocate(*hold, *order, context),
+            Command::Allocate { hold, order, parts } => self.allocate(*hold, *order, parts, context),
             Command::Ship { hold, shipment, parts } => self.ship(*hold, *shipment, parts, context),
             Command::ReduceAllocation { hold, reduction, parts, restock } => {
                 self.reduce_allocation(*hold, *reduction, parts, *restock, context)

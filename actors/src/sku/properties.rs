@@ -80,7 +80,9 @@ fn holding() -> impl Strategy<Value = Command> {
 fn allocating() -> impl Strategy<Value = Command> {
     let back = (hold_id(), buyer(), operation(), location(), 0..4u32, any::<bool>());
     prop_oneof![
-        6 => (hold_id(), order_id()).prop_map(|(hold, order)| Command::Allocate { hold, order }),
+        6 => (hold_id(), order_id(), option::weighted(0.1, parts())).prop_map(|(hold, order, parts)| {
+            Command::Allocate { hold, order, parts: parts.unwrap_or_default() }
+        }),
         6 => (hold_id(), operation(), parts()).prop_map(|(hold, shipment, parts)| {
             Command::Ship { hold, shipment, parts }
         }),
@@ -129,6 +131,7 @@ struct Watched {
 
 impl Watched {
     fn take(&mut self, command: &Command, at: Moment) -> Result<(), TestCaseError> {
+        let command = &self.informed(command);
         let Ok(decided) = self.sku.decide(command, at, &terms(), None) else { return Ok(()) };
         for event in decided.into_iter().flatten() {
             if let Some(movement) = self.sku.movement(&event) {
@@ -146,6 +149,17 @@ impl Watched {
         }
         prop_assert_eq!(self.sku.decide(command, at, &terms(), None), Ok(None), "a repeat of {:?}", command);
         Ok(())
+    }
+
+    /// An order knows where its units are held; only sometimes it was told something else.
+    fn informed(&self, command: &Command) -> Command {
+        match command {
+            Command::Allocate { hold, order, parts } if parts.is_empty() => {
+                let parts = self.sku.hold(*hold).map(|hold| hold.parts).unwrap_or_default();
+                Command::Allocate { hold: *hold, order: *order, parts }
+            }
+            other => other.clone(),
+        }
     }
 
     fn check(&self, at: Moment) -> Result<(), TestCaseError> {

@@ -138,6 +138,10 @@ fn allocated(id: HoldId, order: OrderId) -> Event {
     Event::Allocated { hold: id, order, at: NOW }
 }
 
+fn allocate(hold: HoldId, units: Units, order: OrderId) -> Command {
+    Command::Allocate { hold, order, parts: vec![part("main", units)] }
+}
+
 fn shipped(id: HoldId, shipment: u128, units: Units) -> Event {
     Event::Shipped { hold: id, shipment: OpId(shipment), parts: vec![part("main", units)], at: NOW }
 }

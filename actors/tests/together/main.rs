@@ -83,7 +83,7 @@ fn act() -> impl Strategy<Value = Act> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
     fn units_and_money_are_conserved_and_match_once_all_is_quiet(acts in proptest::collection::vec(act(), 1..250)) {

@@ -25,7 +25,7 @@ fn returned(units: Units, restock: bool) -> Event {
 #[test]
 fn a_hold_becomes_firm_for_its_order_only() {
     let given = [received(5), held_for(A, 2, ORDER)];
-    let allocate = |order| Command::Allocate { hold: A, order };
+    let allocate = |order| allocate(A, 2, order);
     check(&given, allocate(ORDER), Ok(vec![allocated(A, ORDER)]));
     check(&given, allocate(OTHER), Err(Refusal::HoldDiffers));
     check(&firm(2), allocate(ORDER), Ok(vec![]));
@@ -36,10 +36,28 @@ fn a_hold_becomes_firm_for_its_order_only() {
 }
 
 #[test]
+fn a_hold_that_was_granted_afresh_elsewhere_does_not_become_firm() {
+    // Its order was told of the first grant, and would ship from there.
+    let east = Event::Held {
+        hold: A,
+        buyer: buyer("ann"),
+        order: Some(ORDER),
+        parts: vec![part("east", 1), part("main", 1)],
+        at: NOW,
+        expires_at: NOW.plus(TTL),
+        tentative: false,
+    };
+    let given = [received(1), received_at("east", 1), east];
+    check(&given, allocate(A, 2, ORDER), Err(Refusal::HoldDiffers));
+    let parts = vec![part("main", 1), part("east", 1)];
+    check(&given, Command::Allocate { hold: A, order: ORDER, parts }, Ok(vec![allocated(A, ORDER)]));
+}
+
+#[test]
 fn s19_a_hold_past_its_deadline_can_become_firm_until_it_has_ended() {
     let given = [received(5), held_for(A, 2, ORDER)];
     let late = after(900);
-    let allocate = Command::Allocate { hold: A, order: ORDER };
+    let allocate = allocate(A, 2, ORDER);
     check_at(late, &given, allocate.clone(), Ok(vec![Event::Allocated { hold: A, order: ORDER, at: late }]));
     let ended = [received(5), held_for(A, 2, ORDER), ended(A, End::Expired)];
     check_at(late, &ended, allocate, Err(Refusal::HoldEnded));

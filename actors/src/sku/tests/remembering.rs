@@ -25,12 +25,12 @@ fn s17_what_was_sold_is_never_granted_or_allocated_again() {
     let sold = [received(9), held_for(A, 3, ORDER), allocated(A, ORDER), shipped(A, 1, 3)];
     check(&sold, hold_for(A, 3, ORDER), Err(Refusal::HoldEnded));
     check(&sold, hold(A, 3), Err(Refusal::HoldEnded));
-    check(&sold, Command::Allocate { hold: A, order: ORDER }, Ok(vec![]));
-    check(&sold, Command::Allocate { hold: A, order: OTHER }, Err(Refusal::HoldEnded));
+    check(&sold, allocate(A, 3, ORDER), Ok(vec![]));
+    check(&sold, allocate(A, 3, OTHER), Err(Refusal::HoldEnded));
     let [stock, held, firm, _] = sold;
     let cancelled = [stock, held, firm, Event::AllocationCancelled { hold: A, at: NOW }];
     check(&cancelled, hold_for(A, 3, ORDER), Err(Refusal::HoldEnded));
-    check(&cancelled, Command::Allocate { hold: A, order: ORDER }, Err(Refusal::HoldEnded));
+    check(&cancelled, allocate(A, 3, ORDER), Err(Refusal::HoldEnded));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_store_is_asked_only_when_memory_cannot_know() {
     let (sku, at, terms) = (forgetful(), Moment::at(NOW), Terms::default());
     assert_eq!(sku.unsure_of(&hold(HoldId(1_500), 1), at, &terms), None, "still in memory");
     assert_eq!(sku.unsure_of(&hold_for(A, 1, ORDER), at, &terms), None, "an order cares for sold holds only");
-    assert_eq!(sku.unsure_of(&Command::Allocate { hold: A, order: ORDER }, at, &terms), None);
+    assert_eq!(sku.unsure_of(&allocate(A, 3, ORDER), at, &terms), None);
     let receipt = RememberedKey::Receipt(OpId(1));
     assert_eq!(sku.unsure_of(&receive(1, 1, 1), at, &terms), Some(receipt), "a receipt was dropped too");
     assert_eq!(sku.unsure_of(&hold(A, 1), Moment::at(after(86_400)), &terms), None, "too long ago");

@@ -129,7 +129,9 @@ fn commands(id: OrderId, order: &Order, step: Step) -> Vec<(SkuId, sku::Command)
         placement.lines.iter().map(|line| (line.sku.clone(), command(line))).collect()
     };
     match step {
-        Step::Allocate => each(&|line| sku::Command::Allocate { hold: line.hold, order: id }),
+        Step::Allocate => {
+            each(&|line| sku::Command::Allocate { hold: line.hold, order: id, parts: line.parts.clone() })
+        }
         Step::GiveBack => each(&|line| sku::Command::Release { hold: line.hold, order: Some(id) }),
         Step::GiveBackUnits { refund } => {
             let mut by_line: BTreeMap<u32, Vec<Part>> = BTreeMap::new();

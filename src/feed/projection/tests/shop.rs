@@ -160,7 +160,7 @@ impl Shop {
             let (code, hold) = (line.sku.as_str(), line.hold);
             match step {
                 Step::Allocate => {
-                    self.sku(code, Command::Allocate { hold, order: id });
+                    self.sku(code, Command::Allocate { hold, order: id, parts: line.parts.clone() });
                     firm &= self.skus[&line.sku].hold(hold).is_some_and(|hold| hold.firm && hold.order == Some(id));
                 }
                 Step::GiveBack if !self.sku(code, Command::Release { hold, order: Some(id) }) => {
