@@ -5,13 +5,13 @@
 //!
 //! The simulated outside parties keep their own accounts in stores of the same kind. There, the rows are the truth.
 
+mod batch;
 mod disk;
 mod memory;
 
+pub use batch::Batch;
 pub use disk::{DiskStore, Limits};
 pub use memory::MemoryStore;
-
-use std::collections::BTreeMap;
 
 /// What a row is about. The number is the first byte of its key on disk: never change or reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,11 +48,13 @@ pub enum Table {
     ToShip = 15,
     /// Shipment → order, location: shipped, and no order has taken it in yet.
     Unconfirmed = 16,
+    /// SKU, hold → a hold or allocation.
+    Claims = 17,
 }
 
 impl Table {
     /// All of them, in the order of their keys.
-    pub const ALL: [Table; 16] = [
+    pub const ALL: [Table; 17] = [
         Table::Meta,
         Table::Snapshot,
         Table::Due,
@@ -69,6 +71,7 @@ impl Table {
         Table::CallOffs,
         Table::ToShip,
         Table::Unconfirmed,
+        Table::Claims,
     ];
 
     /// The table of this number.
@@ -131,38 +134,13 @@ pub trait Read: Send + Sync {
     fn range(&self, table: Table, range: Range<'_>) -> Result<Vec<Row>, Error>;
 }
 
-/// Rows that are written together. The last one of a key counts.
-#[derive(Debug, Default)]
-pub struct Batch {
-    /// By full key, so that no key is twice in it: a store may give all rows of a batch one sequence number.
-    rows: BTreeMap<Vec<u8>, Option<Vec<u8>>>,
-}
-
-impl Batch {
-    /// Writes a row.
-    pub fn put(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.rows.insert(table.key(key), Some(value));
-    }
-
-    /// Takes a row out, if it is there.
-    pub fn delete(&mut self, table: Table, key: &[u8]) {
-        self.rows.insert(table.key(key), None);
-    }
-
-    /// Is there nothing to write?
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-}
-
 /// Reads and writes rows. Many may read while one writes.
 pub trait Store: Read {
     /// Writes all rows of the batch, or none. Not durable until [`Store::sync`].
     ///
     /// # Errors
     /// [`Error`] when it could not be written; the store must not be used any more then.
-    fn write(&self, batch: Batch) -> Result<(), Error>;
+    fn write(&self, batch: &Batch) -> Result<(), Error>;
 
     /// Returns when everything written before outlives this process, however it ends. Losing power may still take it.
     ///

@@ -6,6 +6,7 @@
 //! [`worker::Worker`] in production; [`Reader`] answers questions from any thread.
 
 mod cells;
+mod claims;
 mod entity;
 pub mod full;
 mod keys;
@@ -27,10 +28,11 @@ use crate::journal::{Committed, Hash, Head, LogId, Seq};
 use crate::store::{self, Batch, Store, Table};
 use crate::verify::{Share, Totals};
 use cells::Shared;
+use claims::Seal;
 use entity::Followed;
 use rows::{Applied, Derived, SnapshotRow};
 use stampede_actors::ids::{EntityId, SkuId};
-use stampede_actors::record::{Entry, Position, Version};
+use stampede_actors::record::{Entry, Event, Position, Version};
 use stampede_actors::sku::Movement;
 use stampede_actors::sku::codec::encode_remembered;
 use stampede_actors::time::Timestamp;
@@ -119,6 +121,9 @@ impl From<Head> for Mark {
     }
 }
 
+/// Memory for rows that is kept from one flush to the next.
+const BATCH_BYTES: usize = 64 << 20;
+
 /// See the module.
 pub struct Projection {
     shared: Arc<Shared>,
@@ -128,6 +133,8 @@ pub struct Projection {
     /// Entities whose cell is dirty, in the order in which they became so.
     changed: Vec<EntityId>,
     movements: BTreeMap<SkuId, Vec<(Version, Movement)>>,
+    /// What the next flush writes; empty between two of them, with room for as much as the last one.
+    batch: Batch,
     totals: Totals,
     sweep: sweep::Cursors,
 }
@@ -147,6 +154,7 @@ impl Projection {
             limits,
             changed: Vec::new(),
             movements: BTreeMap::new(),
+            batch: Batch::default(),
             totals: applied.totals,
             sweep: sweep::Cursors::default(),
         })
@@ -191,7 +199,7 @@ impl Projection {
         if self.changed.is_empty() && self.reader().written().seq == self.taken_in.seq {
             return Ok(());
         }
-        let mut batch = Batch::default();
+        let mut batch = std::mem::take(&mut self.batch);
         for entity in std::mem::take(&mut self.changed) {
             self.put_entity(&entity, &mut batch);
         }
@@ -203,7 +211,9 @@ impl Projection {
             batch.put(Table::Remembered, &row, encode_remembered(&remembered));
         }
         rows::put_applied(&mut batch, &Applied { log: self.log, mark: self.taken_in, totals: self.totals.clone() })?;
-        self.shared.store.write(batch)?;
+        self.shared.store.write(&batch)?;
+        batch.clear(BATCH_BYTES);
+        self.batch = batch;
         self.shared.wrote(self.taken_in, &self.totals);
         self.shared.evict(self.limits.entities);
         Ok(())
@@ -235,6 +245,9 @@ impl Projection {
             cell.state.apply(&entry.event).map_err(broken)?;
             cell.version = entry.version;
             cell.position = position;
+            if let Event::Sku(event) = &entry.event {
+                event.claim().into_iter().for_each(|hold| cell.claims.touch(hold));
+            }
             Ok((followed, !std::mem::replace(&mut cell.dirty, true)))
         })??;
         if became_dirty {
@@ -254,9 +267,14 @@ impl Projection {
         let totals = &mut self.totals;
         self.shared.with_known_cell(entity, |cell| {
             let derived = Derived::of(entity, &cell.state);
-            derived.replace(&cell.stored, entity, batch);
-            let row = SnapshotRow { version: cell.version, position: cell.position, due: derived.due };
-            batch.put(Table::Snapshot, &entity.key(), row.encode(&cell.state));
+            let key = entity.key();
+            derived.replace(&cell.stored, &key, batch);
+            let claims = match (entity, &cell.state) {
+                (EntityId::Sku(id), EntityState::Sku(sku)) => cell.claims.put(id, sku, batch),
+                _ => Seal::default(),
+            };
+            let row = SnapshotRow { version: cell.version, position: cell.position, due: derived.due, claims };
+            batch.put_with(Table::Snapshot, &[&key], |bytes| row.encode(&cell.state, bytes));
             cell.stored = derived;
             let share = Share::of(&cell.state);
             share.check(entity, &cell.state, totals);

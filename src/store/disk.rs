@@ -82,9 +82,10 @@ impl Read for DiskStore {
 }
 
 impl Store for DiskStore {
-    fn write(&self, batch: Batch) -> Result<(), Error> {
-        let mut writes = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), batch.rows.len());
-        for (key, value) in batch.rows {
+    fn write(&self, batch: &Batch) -> Result<(), Error> {
+        let rows = batch.rows();
+        let mut writes = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), rows.len());
+        for (key, value) in rows {
             match value {
                 Some(value) => writes.insert(&self.rows, key, value),
                 None => writes.remove(&self.rows, key),

@@ -50,14 +50,14 @@ impl Read for MemoryStore {
 }
 
 impl Store for MemoryStore {
-    fn write(&self, batch: Batch) -> Result<(), Error> {
+    fn write(&self, batch: &Batch) -> Result<(), Error> {
         let mut inner = self.inner.lock();
-        for (key, value) in batch.rows {
+        for (key, value) in batch.rows() {
             let before = match value {
-                Some(value) => inner.rows.insert(key.clone(), value),
-                None => inner.rows.remove(&key),
+                Some(value) => inner.rows.insert(key.to_vec(), value.to_vec()),
+                None => inner.rows.remove(key),
             };
-            inner.unsynced.push((key, before));
+            inner.unsynced.push((key.to_vec(), before));
         }
         Ok(())
     }

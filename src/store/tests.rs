@@ -30,10 +30,6 @@ fn all_rows(store: &dyn Read) -> Vec<(Table, Vec<Row>)> {
     Table::ALL.into_iter().map(|table| (table, store.range(table, everything).unwrap())).collect()
 }
 
-fn copy(batch: &Batch) -> Batch {
-    Batch { rows: batch.rows.clone() }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
@@ -50,8 +46,9 @@ proptest! {
                 Step::Write => {
                     let (seen_disk, seen_memory) = (disk.view(), memory.view());
                     let before = all_rows(&memory);
-                    disk.write(copy(&batch)).unwrap();
-                    memory.write(std::mem::take(&mut batch)).unwrap();
+                    disk.write(&batch).unwrap();
+                    memory.write(&batch).unwrap();
+                    batch.clear(1_024);
                     prop_assert_eq!(&all_rows(&*seen_disk), &before, "a view stays as it was");
                     prop_assert_eq!(&all_rows(&*seen_memory), &before);
                 }
@@ -82,7 +79,7 @@ fn an_unsynced_write_may_be_lost_and_a_synced_one_not() {
     let put = |key: &[u8], value: &[u8]| {
         let mut batch = Batch::default();
         batch.put(Table::Meta, key, value.to_vec());
-        store.write(batch).unwrap();
+        store.write(&batch).unwrap();
     };
     put(b"a", b"1");
     store.sync().unwrap();
@@ -100,7 +97,7 @@ fn a_flushed_write_is_with_the_system_and_outlives_a_kill() {
     let store = DiskStore::open(&here, Limits::default()).unwrap();
     let mut batch = Batch::default();
     batch.put(Table::Meta, b"a", b"1".to_vec());
-    store.write(batch).unwrap();
+    store.write(&batch).unwrap();
     store.flush().unwrap();
     // What the system can copy now is what a killed process leaves behind.
     copy_files(&here, &left);
@@ -126,7 +123,7 @@ fn a_created_store_is_empty() {
     let store = DiskStore::open(directory.path(), Limits::default()).unwrap();
     let mut batch = Batch::default();
     batch.put(Table::Meta, b"a", b"1".to_vec());
-    store.write(batch).unwrap();
+    store.write(&batch).unwrap();
     store.sync().unwrap();
     drop(store);
     let store = DiskStore::create(directory.path(), Limits::default()).unwrap();
@@ -135,7 +132,7 @@ fn a_created_store_is_empty() {
 
 #[test]
 fn the_numbers_of_the_tables_never_change() {
-    assert_eq!(Table::ALL.map(|table| table as u8), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+    assert_eq!(Table::ALL.map(|table| table as u8), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]);
     assert_eq!(Table::from_number(5), Some(Table::Movements));
     assert_eq!(Table::from_number(0), None);
 }

@@ -156,6 +156,30 @@ pub enum Event {
     Resumed,
 }
 
+impl Event {
+    /// The claim that it makes, changes or ends.
+    #[must_use]
+    pub fn claim(&self) -> Option<HoldId> {
+        match self {
+            Event::Held { hold, .. }
+            | Event::Adopted { hold, .. }
+            | Event::Extended { hold, .. }
+            | Event::Ended { hold, .. }
+            | Event::Allocated { hold, .. }
+            | Event::Shipped { hold, .. }
+            | Event::AllocationReduced { hold, .. }
+            | Event::AllocationCancelled { hold, .. } => Some(*hold),
+            Event::Listed(_)
+            | Event::LocationSet { .. }
+            | Event::Received { .. }
+            | Event::Adjusted { .. }
+            | Event::Returned { .. }
+            | Event::Paused
+            | Event::Resumed => None,
+        }
+    }
+}
+
 /// Why not. Nothing changed, and the same command may succeed later.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

@@ -2,10 +2,11 @@
 //!
 //! Only the projection's own thread changes anything here, so an entity that is not in memory is in the store.
 
+use super::claims::ClaimRows;
 use super::entity::EntityState;
-use super::rows::{Derived, SnapshotRow};
+use super::rows::{self, Derived, Stored};
 use super::{Error, Mark, keys};
-use crate::store::{Store, Table};
+use crate::store::{Read, Store, Table};
 use crate::verify::{Share, Totals};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -27,6 +28,8 @@ pub struct Cell {
     pub position: Position,
     /// The rows of it that are in the store.
     pub stored: Derived,
+    /// Of a SKU: the rows of its claims that are in the store.
+    pub claims: ClaimRows,
     /// What it adds to the sums.
     pub counted: Share,
     /// Changed since it was written.
@@ -89,7 +92,7 @@ impl Shared {
             return Ok((cell.version > 0).then(|| (cell.state.clone(), cell.version)));
         }
         // Evicted only after it was written, and written only forwards: what the store has now is not older.
-        Ok(self.read(entity)?.map(|(row, state)| (state, row.version)))
+        Ok(self.read(entity)?.map(|stored| (stored.state, stored.row.version)))
     }
 
     /// Is there nothing of it, in memory or in the store?
@@ -108,7 +111,7 @@ impl Shared {
         }
         // Not under the lock: those who ask for its neighbours need not wait for the disk.
         let mut cell = match self.read(entity)? {
-            Some((row, state)) => Cell::of(entity, state, row),
+            Some(stored) => Cell::of(entity, stored),
             None => Cell::new(entity),
         };
         let done = work(&mut cell);
@@ -211,10 +214,18 @@ impl Shared {
         &self.shards[FixedState::default().hash_one(entity) as usize % SHARDS]
     }
 
-    fn read(&self, entity: &EntityId) -> Result<Option<(SnapshotRow, EntityState)>, Error> {
-        let bytes = self.store.get(Table::Snapshot, &entity.key())?;
-        bytes.map(|bytes| SnapshotRow::decode(entity, &bytes)).transpose()
+    fn read(&self, entity: &EntityId) -> Result<Option<Stored>, Error> {
+        match read(&*self.store, entity) {
+            // A SKU's rows are read one after the other: they may have been written in between. Then from one view.
+            Err(Error::Lost(_)) if matches!(entity, EntityId::Sku(_)) => read(&*self.store.view(), entity),
+            read => read,
+        }
     }
+}
+
+fn read(store: &dyn Read, entity: &EntityId) -> Result<Option<Stored>, Error> {
+    let bytes = store.get(Table::Snapshot, &entity.key())?;
+    bytes.map(|bytes| rows::stored(store, entity, &bytes)).transpose()
 }
 
 impl Cell {
@@ -224,17 +235,19 @@ impl Cell {
             version: 0,
             position: Position(0),
             stored: Derived::default(),
+            claims: ClaimRows::default(),
             counted: Share::default(),
             dirty: false,
             used: false,
         }
     }
 
-    fn of(entity: &EntityId, state: EntityState, row: SnapshotRow) -> Cell {
+    fn of(entity: &EntityId, Stored { row, state, claims }: Stored) -> Cell {
         let mut stored = Derived::of(entity, &state);
         stored.due = row.due;
         Cell {
             stored,
+            claims,
             counted: Share::of(&state),
             version: row.version,
             position: row.position,

@@ -77,17 +77,17 @@ impl EntityState {
         }
     }
 
-    /// Its bytes.
+    /// Its bytes; of a SKU without its claims.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         match self {
-            EntityState::Sku(state) => sku::codec::encode_state(state),
+            EntityState::Sku(state) => sku::codec::encode_without_claims(state),
             EntityState::Cart(state) => cart::codec::encode_state(state),
             EntityState::Order(state) => order::codec::encode_state(state),
         }
     }
 
-    /// The state of these bytes.
+    /// The state of these bytes; of a SKU without its claims.
     ///
     /// # Errors
     /// Why they are none.

@@ -1,11 +1,14 @@
 //! Full checkpoints: every row of the store as of one frame, streamed into the log's checkpoint file and back. With
 //! them, archived history can be deleted (S4).
 
+use super::claims::ClaimRows;
+use super::entity::EntityState;
 use super::recovery::Rows;
-use super::rows::{Snapshot, read_applied, read_entity};
-use super::{Error, Mark, Projection};
+use super::rows::{Snapshot, SnapshotRow, entity_of, read_applied};
+use super::{Error, Mark, Projection, keys};
 use crate::journal::{Checkpoint, Log};
 use crate::store::{self, Batch, MemoryStore, Range, Read, Row, Store, Table};
+use stampede_actors::ids::EntityId;
 use stampede_actors::record::Position;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -93,19 +96,37 @@ pub fn newest(log: &Log) -> Result<Option<Rows>, Error> {
 pub fn entities(log: &Log) -> Result<(Mark, Vec<Snapshot>), Error> {
     let rows =
         newest(log)?.ok_or_else(|| Error::Lost("the first records, and there is no full checkpoint".to_owned()))?;
-    let (applied, mut entities) = (MemoryStore::default(), Vec::new());
+    let (applied, mut entities, mut skus) = (MemoryStore::default(), Vec::new(), BTreeMap::new());
     for row in rows {
         let (key, value) = row?;
         match key.split_first() {
             Some((&table, key)) if table == Table::Meta as u8 => {
                 let mut batch = Batch::default();
                 batch.put(Table::Meta, key, value);
-                applied.write(batch)?;
+                applied.write(&batch)?;
             }
-            Some((&table, key)) if table == Table::Snapshot as u8 => entities.push(read_entity(key, &value)?),
+            Some((&table, key)) if table == Table::Snapshot as u8 => {
+                let entity = entity_of(key)?;
+                let (row, state) = SnapshotRow::decode(&entity, &value)?;
+                if let EntityId::Sku(sku) = &entity {
+                    skus.insert(sku.clone(), (entities.len(), row.claims, ClaimRows::default()));
+                }
+                entities.push((entity, state, row.version));
+            }
+            // Tables come in their order: the SKUs are there.
+            Some((&table, key)) if table == Table::Claims as u8 => {
+                let whose = keys::claimed_sku(key).and_then(|sku| skus.get_mut(&sku).map(|known| (sku, known)));
+                let Some((sku, (index, _, rows))) = whose else {
+                    return Err(Error::Lost("the SKU of a claim".to_owned()));
+                };
+                if let (_, EntityState::Sku(state), _) = &mut entities[*index] {
+                    rows.add(&sku, state, &value)?;
+                }
+            }
             _ => {}
         }
     }
+    skus.iter().try_for_each(|(sku, (_, seal, rows))| rows.check(sku, *seal))?;
     let applied = read_applied(&applied)?.ok_or_else(|| Error::Lost("how far the full checkpoint goes".to_owned()))?;
     Ok((applied.mark, entities))
 }
@@ -122,10 +143,11 @@ pub fn restore(rows: impl Iterator<Item = Result<Row, Error>>, store: &dyn Store
         let (&table, key) = key.split_first().ok_or_else(senseless)?;
         batch.put(Table::from_number(table).ok_or_else(senseless)?, key, value);
         if count % ROWS == ROWS - 1 {
-            store.write(std::mem::take(&mut batch))?;
+            store.write(&batch)?;
+            batch.clear(usize::MAX);
         }
     }
-    store.write(batch)?;
+    store.write(&batch)?;
     store.sync()?;
     Ok(read_applied(store)?.ok_or_else(senseless)?.mark)
 }

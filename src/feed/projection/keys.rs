@@ -1,6 +1,6 @@
 //! Keys of the store's rows. Numbers are big-endian, so that keys sort like what they mean.
 
-use stampede_actors::ids::{BuyerRef, EntityId, OrderId, SkuId};
+use stampede_actors::ids::{BuyerRef, EntityId, HoldId, OrderId, SkuId};
 use stampede_actors::order::State;
 use stampede_actors::record::Version;
 use stampede_actors::sku::RememberedKey;
@@ -72,9 +72,20 @@ pub fn state(state: State) -> Vec<u8> {
     }]
 }
 
-/// What all rows of a SKU in [`crate::store::Table::Movements`] begin with.
+/// What all rows of a SKU in [`crate::store::Table::Movements`] and [`crate::store::Table::Claims`] begin with.
 pub fn sku(sku: &SkuId) -> Vec<u8> {
     [sku.as_str().as_bytes(), &[0]].concat()
+}
+
+/// Row of [`crate::store::Table::Claims`].
+pub fn claim(of: &SkuId, hold: HoldId) -> Vec<u8> {
+    [&sku(of)[..], &hold.0.to_be_bytes()].concat()
+}
+
+/// Whose claim a row of [`crate::store::Table::Claims`] is.
+pub fn claimed_sku(key: &[u8]) -> Option<SkuId> {
+    let (sku, _) = key.split_last_chunk::<16>()?;
+    SkuId::new(std::str::from_utf8(sku.strip_suffix(&[0])?).ok()?).ok()
 }
 
 /// Row of [`crate::store::Table::Movements`] whose oldest event made this version.

@@ -1,5 +1,6 @@
 //! Values of the store's rows, and which rows follow from an entity's state.
 
+use super::claims::{self, ClaimRows, Seal};
 use super::entity::EntityState;
 use super::keys::{self, Place};
 use super::{Error, Mark};
@@ -14,7 +15,7 @@ use stampede_actors::time::Timestamp;
 use std::collections::VecDeque;
 
 /// Version of all of this. A store with another one is rebuilt.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How far the store has come, and the sums as of there: one row, so that they never disagree.
 #[derive(Debug, Clone)]
@@ -76,31 +77,35 @@ pub fn put_applied(batch: &mut Batch, applied: &Applied) -> Result<(), Error> {
     Ok(())
 }
 
-/// Value of [`Table::Snapshot`]: CRC of the rest, version, position, due time, state.
+/// Value of [`Table::Snapshot`]: CRC of the rest, version, position, due time, of a SKU the seal of its claims, state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotRow {
     pub version: Version,
     pub position: Position,
     pub due: Option<Timestamp>,
+    /// Of a SKU: what its claims add up to, which have rows of their own.
+    pub claims: Seal,
 }
 
 const HEADER: usize = 28;
 
 impl SnapshotRow {
-    pub fn encode(self, state: &EntityState) -> Vec<u8> {
-        let state = state.encode();
-        let mut bytes = Vec::with_capacity(HEADER + state.len());
+    /// Appends the row's bytes.
+    pub fn encode(self, state: &EntityState, bytes: &mut Vec<u8>) {
+        let from = bytes.len();
         bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(&self.version.to_le_bytes());
         bytes.extend_from_slice(&self.position.0.to_le_bytes());
         bytes.extend_from_slice(&self.due.map_or(i64::MIN, |due| due.0).to_le_bytes());
-        bytes.extend_from_slice(&state);
-        let crc = checksum(&bytes[4..]);
-        bytes[..4].copy_from_slice(&crc.to_le_bytes());
-        bytes
+        if matches!(state, EntityState::Sku(_)) {
+            bytes.extend_from_slice(&self.claims.bytes());
+        }
+        bytes.extend_from_slice(&state.encode());
+        let crc = checksum(&bytes[from + 4..]);
+        bytes[from..from + 4].copy_from_slice(&crc.to_le_bytes());
     }
 
-    /// The row and its state.
+    /// The row and its state; of a SKU without its claims.
     ///
     /// # Errors
     /// [`Error::Lost`] when the bytes are not what was written.
@@ -111,9 +116,14 @@ impl SnapshotRow {
         if u64::from(checksum(&bytes[4..])) != number(0) & u64::from(u32::MAX) {
             return Err(lost("its checksum is wrong".to_owned()));
         }
+        let (claims, state) = match (entity, state.split_first_chunk()) {
+            (EntityId::Sku(_), Some((seal, state))) => (Seal::read(*seal), state),
+            (EntityId::Sku(_), None) => return Err(lost("too short".to_owned())),
+            (EntityId::Cart(_) | EntityId::Order(_), _) => (Seal::default(), state),
+        };
         let state = EntityState::decode(entity, state).map_err(|error| lost(error.to_string()))?;
         let due = Some(number(20) as i64).filter(|&due| due != i64::MIN).map(Timestamp);
-        Ok((SnapshotRow { version: number(4), position: Position(number(12)), due }, state))
+        Ok((SnapshotRow { version: number(4), position: Position(number(12)), due, claims }, state))
     }
 }
 
@@ -145,35 +155,56 @@ impl Derived {
         Derived { due: state.deadline(), listed }
     }
 
-    /// Writes the rows that were not there before, and takes those out that no longer follow.
-    pub fn replace(&self, before: &Derived, entity: &EntityId, batch: &mut Batch) {
-        if self == before {
-            return;
+    /// Writes the rows that were not there before, and takes those out that no longer follow. `key`: the entity's.
+    pub fn replace(&self, before: &Derived, key: &[u8], batch: &mut Batch) {
+        if self.due != before.due {
+            let row = |due: &Timestamp| keys::time(*due);
+            before.due.iter().for_each(|due| batch.delete_parts(Table::Due, &[&row(due), key]));
+            self.due.iter().for_each(|due| batch.put_with(Table::Due, &[&row(due), key], |_| ()));
         }
-        let new: Vec<_> = self.rows(entity).collect();
-        for (table, key) in before.rows(entity).filter(|row| !new.contains(row)) {
-            batch.delete(table, &key);
+        if self.listed != before.listed {
+            let (old, new) = (before.listed.as_ref().map(ListRows::of), self.listed.as_ref().map(ListRows::of));
+            for list in 0..LISTS.len() {
+                let old = old.as_ref().and_then(|rows| rows.row(list));
+                let new = new.as_ref().and_then(|rows| rows.row(list));
+                if old != new {
+                    old.iter().for_each(|parts| batch.delete_parts(LISTS[list], parts));
+                    new.iter().for_each(|parts| batch.put_with(LISTS[list], parts, |_| ()));
+                }
+            }
         }
-        let old: Vec<_> = before.rows(entity).collect();
-        for (table, key) in new.into_iter().filter(|row| !old.contains(row)) {
-            batch.put(table, &key, Vec::new());
+    }
+}
+
+/// Lists of orders.
+const LISTS: [Table; 4] = [Table::OrdersByBuyer, Table::OrdersByState, Table::OrdersByTime, Table::Attention];
+
+/// Keys of an order's rows in the lists, in parts.
+struct ListRows<'a> {
+    buyer: &'a [u8],
+    state: Vec<u8>,
+    place: Vec<u8>,
+    attention: bool,
+}
+
+impl<'a> ListRows<'a> {
+    fn of(listed: &'a Listed) -> ListRows<'a> {
+        ListRows {
+            buyer: listed.buyer.as_str().as_bytes(),
+            state: keys::state(listed.state),
+            place: listed.place.bytes(),
+            attention: listed.attention,
         }
     }
 
-    /// Their keys.
-    pub fn rows(&self, entity: &EntityId) -> impl Iterator<Item = (Table, Vec<u8>)> {
-        let due = self.due.map(|due| (Table::Due, keys::due(due, entity)));
-        let listed = self.listed.iter().flat_map(|listed| {
-            let place = listed.place.bytes();
-            let under = |prefix: Vec<u8>| [&prefix[..], &place].concat();
-            [
-                Some((Table::OrdersByBuyer, under(keys::buyer(&listed.buyer)))),
-                Some((Table::OrdersByState, under(keys::state(listed.state)))),
-                Some((Table::OrdersByTime, place.clone())),
-                listed.attention.then(|| (Table::Attention, place.clone())),
-            ]
-        });
-        due.into_iter().chain(listed.flatten())
+    /// The key in one of [`LISTS`].
+    fn row(&self, list: usize) -> Option<[&[u8]; 3]> {
+        match LISTS[list] {
+            Table::OrdersByBuyer => Some([self.buyer, &[0], &self.place]),
+            Table::OrdersByState => Some([&self.state, &[], &self.place]),
+            Table::Attention if !self.attention => None,
+            _ => Some([&self.place, &[], &[]]),
+        }
     }
 }
 
@@ -210,18 +241,38 @@ impl SnapshotReader<'_> {
         }
         let Some((key, bytes)) = self.ready.pop_front() else { return Ok(None) };
         self.from = [&key, &[0][..]].concat();
-        read_entity(&key, &bytes).map(Some)
+        let entity = entity_of(&key)?;
+        let Stored { row, state, .. } = stored(self.store, &entity, &bytes)?;
+        Ok(Some((entity, state, row.version)))
     }
 }
 
-/// The entity of a row of [`Table::Snapshot`].
+/// The entity of a key of [`Table::Snapshot`].
 ///
 /// # Errors
-/// [`Error::Lost`] when the row is not what was written.
-pub fn read_entity(key: &[u8], bytes: &[u8]) -> Result<Snapshot, Error> {
-    let entity = EntityId::from_key(key).ok_or_else(|| Error::Lost("the key of a snapshot".to_owned()))?;
-    let (row, state) = SnapshotRow::decode(&entity, bytes)?;
-    Ok((entity, state, row.version))
+/// [`Error::Lost`] when it is none.
+pub fn entity_of(key: &[u8]) -> Result<EntityId, Error> {
+    EntityId::from_key(key).ok_or_else(|| Error::Lost("the key of a snapshot".to_owned()))
+}
+
+/// An entity as it is in the store.
+pub struct Stored {
+    pub row: SnapshotRow,
+    pub state: EntityState,
+    pub claims: ClaimRows,
+}
+
+/// The whole entity of a row of [`Table::Snapshot`], with its claims.
+///
+/// # Errors
+/// [`Error::Lost`] when the rows are not what was written.
+pub fn stored(store: &dyn Read, entity: &EntityId, bytes: &[u8]) -> Result<Stored, Error> {
+    let (row, mut state) = SnapshotRow::decode(entity, bytes)?;
+    let claims = match entity {
+        EntityId::Sku(sku) => claims::complete(store, sku, &mut state, row.claims)?,
+        EntityId::Cart(_) | EntityId::Order(_) => ClaimRows::default(),
+    };
+    Ok(Stored { row, state, claims })
 }
 
 impl Iterator for SnapshotReader<'_> {

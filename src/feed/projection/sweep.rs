@@ -1,10 +1,9 @@
 //! Slow comparisons, a few rows at a time: snapshots with due rows (S5), and ids that nobody has to remember.
 
 use super::entity::EntityState;
-use super::rows::SnapshotRow;
+use super::rows::{SnapshotRow, entity_of};
 use super::{Error, Projection, keys};
 use crate::store::{Batch, Range, Table};
-use stampede_actors::ids::EntityId;
 
 /// Where the sweeps are.
 #[derive(Debug, Default)]
@@ -40,7 +39,7 @@ impl Projection {
         self.sweep_due(rows, &mut batch, &mut swept)?;
         self.sweep_remembered(rows, &mut batch, &mut swept)?;
         if !batch.is_empty() {
-            self.shared.store.write(batch)?;
+            self.shared.store.write(&batch)?;
         }
         if swept.repaired + swept.stale > 0 {
             tracing::warn!(repaired = swept.repaired, stale = swept.stale, "due rows did not match their entities");
@@ -53,9 +52,11 @@ impl Projection {
         let found = self.shared.store.range(Table::Snapshot, range)?;
         swept.wrapped = found.len() < rows;
         for (key, bytes) in &found {
-            let entity = EntityId::from_key(key).ok_or_else(|| Error::Lost("the key of a snapshot".to_owned()))?;
-            let (row, state): (SnapshotRow, EntityState) = SnapshotRow::decode(&entity, bytes)?;
-            let Some(due) = state.deadline() else { continue };
+            let entity = entity_of(key)?;
+            let (row, state) = SnapshotRow::decode(&entity, bytes)?;
+            // A SKU's deadline is that of a claim, and claims are not read here: the row was written with it.
+            let due = if matches!(state, EntityState::Sku(_)) { row.due } else { state.deadline() };
+            let Some(due) = due else { continue };
             if row.due != Some(due) || !self.shared.store.contains(Table::Due, &keys::due(due, &entity))? {
                 swept.repaired += 1;
                 batch.put(Table::Due, &keys::due(due, &entity), Vec::new());

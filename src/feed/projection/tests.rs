@@ -7,9 +7,9 @@ mod timers;
 mod working;
 
 use super::*;
-use crate::store::MemoryStore;
+use crate::store::{MemoryStore, Range, Read};
 use shop::{LOG, Shop, buyer, sku};
-use stampede_actors::ids::{CartId, OrderId};
+use stampede_actors::ids::{CartId, HoldId, OrderId};
 use stampede_actors::sku::{Command, RememberedKey};
 use stampede_actors::time::Span;
 use stampede_actors::{cart, order};
@@ -92,6 +92,67 @@ fn an_entity_is_its_snapshot_and_what_came_after() {
     assert!(again.reader().absent(&EntityId::Order(OrderId(9_999))));
     assert!(!again.reader().absent(&EntityId::Order(OrderId(1))));
     again.flush().unwrap();
+}
+
+fn hold(number: u128) -> Command {
+    let (hold, ttl) = (HoldId(number), Span::minutes(10));
+    Command::Hold { hold, units: 1, buyer: buyer("somebody"), order: None, ttl, tentative: false }
+}
+
+#[test]
+fn a_claim_is_written_by_itself_however_many_there_are() {
+    let (mut shop, store) = (Shop::new(), Arc::new(MemoryStore::default()));
+    let mut projection = projection(&store);
+    let written = |code: &str| {
+        let snapshot = store.get(Table::Snapshot, &EntityId::Sku(sku(code)).key()).unwrap().unwrap().len();
+        let range = Range { from: &[], to: None, reverse: false, limit: 10_000 };
+        (snapshot, store.range(Table::Claims, range).unwrap().len())
+    };
+    shop.stocked("mug", 5_000, None);
+    let mut sizes = Vec::new();
+    for number in 1..=5_000 {
+        assert!(shop.sku("mug", hold(number)));
+        if number == 1 || number == 5_000 {
+            shop.frame();
+            let taken_in = shop.frames.len() - 1;
+            projection.ingest(&shop.frames[taken_in]).unwrap();
+            projection.flush().unwrap();
+            sizes.push(written("mug"));
+        }
+    }
+    let [(first, 1), (last, 5_000)] = sizes[..] else { panic!("{sizes:?}") };
+    assert!(last < first + 16, "a snapshot does not grow with its claims: {first} and {last} bytes");
+    // Claims beyond one page of them are read back too.
+    let again = self::projection(&store);
+    assert_shows(&again.reader(), &shop);
+}
+
+#[test]
+fn s04_a_claim_that_is_missing_or_old_is_noticed() {
+    for lost in [true, false] {
+        let (mut shop, store) = (Shop::new(), Arc::new(MemoryStore::default()));
+        let mut projection = projection(&store);
+        shop.stocked("mug", 5, None);
+        for number in 1..=2 {
+            assert!(shop.sku("mug", hold(number)));
+        }
+        shop.frame();
+        shop.frames.iter().for_each(|frame| projection.ingest(frame).unwrap());
+        projection.flush().unwrap();
+        let range = Range { from: &[], to: None, reverse: false, limit: 1 };
+        let (key, mut row) = store.range(Table::Claims, range).unwrap().remove(0);
+        let mut batch = Batch::default();
+        if lost {
+            batch.delete(Table::Claims, &key);
+        } else {
+            *row.last_mut().unwrap() ^= 1;
+            batch.put(Table::Claims, &key, row);
+        }
+        store.write(&batch).unwrap();
+        let again = self::projection(&store);
+        let error = again.reader().current(&EntityId::Sku(sku("mug"))).unwrap_err();
+        assert!(matches!(&error, Error::Lost(what) if what.contains("mug")), "{error}");
+    }
 }
 
 #[test]

@@ -31,8 +31,16 @@ impl Comparison {
         let mut differing = Vec::new();
         let mut count = 0;
         for snapshot in SnapshotReader::new(&self.store as &dyn Read) {
-            let (entity, state, version) = snapshot.ok()?;
             count += 1;
+            let (entity, state, version) = match snapshot {
+                Ok(snapshot) => snapshot,
+                Err(projection::Error::Lost(what)) => {
+                    let detail = format!("{what}: it is not what was written");
+                    books.find_overall(Violation::new(Invariant::StoreMatchesLog, "the store", detail));
+                    continue;
+                }
+                Err(_) => return None,
+            };
             let same = books.entities.get(&entity).is_some_and(|kept| kept.version == version && kept.state == state);
             if !same && !books.entities.get(&entity).is_some_and(|kept| kept.broken) {
                 differing.push((entity, format!("version {version} of the store is not what the log says")));

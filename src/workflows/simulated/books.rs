@@ -250,7 +250,7 @@ impl Books {
             }
             rows::put(&mut batch, Table::Used, &key(number), &used)?;
         }
-        rows::keep(&*self.store, batch)
+        rows::keep(&*self.store, &batch)
     }
 
     /// What the call is about, if the provider knows it.

@@ -80,7 +80,7 @@ impl Depot {
         if parcel.waits() {
             batch.put(Table::ToShip, &key(&place), Vec::new());
         }
-        rows::keep(&*self.store, batch)?;
+        rows::keep(&*self.store, &batch)?;
         Ok(true)
     }
 
@@ -119,7 +119,7 @@ impl Depot {
                 batch.delete(Table::ToShip, &key(place));
             }
         }
-        rows::keep(&*self.store, batch)?;
+        rows::keep(&*self.store, &batch)?;
         Ok(agreed)
     }
 
@@ -138,7 +138,7 @@ impl Depot {
         rows::put(&mut batch, Table::Parcels, &key(&place), &parcel)?;
         batch.delete(Table::ToShip, &key(&place));
         batch.put(Table::Unconfirmed, &shipment_id(&place).0.to_be_bytes(), key(&place));
-        rows::keep(&*self.store, batch)?;
+        rows::keep(&*self.store, &batch)?;
         Ok(Some(dispatched(&place, &parcel)))
     }
 
@@ -153,7 +153,7 @@ impl Depot {
         }
         let mut batch = Batch::default();
         batch.delete(Table::Unconfirmed, &key);
-        rows::keep(&*self.store, batch)
+        rows::keep(&*self.store, &batch)
     }
 
     /// Requests that wait for being shipped now, in a fixed order, read as they are asked for.

@@ -28,7 +28,7 @@ pub(super) fn open_left(directory: &Path) -> io::Result<Arc<dyn Store>> {
 }
 
 /// Writes all rows or none. The process may be killed as soon as this returns, and they are there.
-pub(super) fn keep(store: &dyn Store, batch: Batch) -> io::Result<()> {
+pub(super) fn keep(store: &dyn Store, batch: &Batch) -> io::Result<()> {
     store.write(batch).and_then(|()| store.flush()).map_err(io::Error::other)
 }
 

@@ -37,7 +37,7 @@ impl Read for Counting {
 }
 
 impl Store for Counting {
-    fn write(&self, batch: Batch) -> Result<(), Error> {
+    fn write(&self, batch: &Batch) -> Result<(), Error> {
         self.store.write(batch)
     }
 

@@ -118,6 +118,37 @@ struct TotalsMessage {
 pub fn encode_state(sku: &Sku) -> Vec<u8> {
     let mut claims: Vec<_> = sku.claims.iter().collect();
     claims.sort_unstable_by_key(|(hold, _)| **hold);
+    encode(sku, claims.into_iter().map(|(hold, claim)| write_claim(*hold, claim)).collect())
+}
+
+/// The snapshot's bytes without the claims: a SKU may have a million of them, and few change at a time, so whoever
+/// writes snapshots again and again gives each claim a row of its own ([`encode_claim`]).
+#[must_use]
+pub fn encode_without_claims(sku: &Sku) -> Vec<u8> {
+    encode(sku, Vec::new())
+}
+
+/// The bytes of one claim; `None` when there is no such hold or allocation now.
+#[must_use]
+pub fn encode_claim(sku: &Sku, hold: HoldId) -> Option<Vec<u8>> {
+    sku.claims.get(&hold).map(|claim| write_claim(hold, claim).encode_to_vec())
+}
+
+/// Gives a SKU that was read without its claims one of them back, and says which.
+///
+/// # Errors
+/// [`Error`] when the bytes are none that this version knows, or claim what is not there or claimed already.
+pub fn add_claim(sku: &mut Sku, bytes: &[u8]) -> Result<HoldId, Error> {
+    let (hold, claim) = read_claim(&ClaimMessage::decode(bytes)?)?;
+    if sku.claims.contains_key(&hold) {
+        return Err(Error::Invalid("claim"));
+    }
+    count(sku, hold, &claim)?;
+    sku.claims.insert(hold, claim);
+    Ok(hold)
+}
+
+fn encode(sku: &Sku, claims: Vec<ClaimMessage>) -> Vec<u8> {
     let mut shipped: Vec<_> = sku.buyers.iter().filter(|(_, tally)| tally.shipped > 0).collect();
     shipped.sort_unstable_by_key(|(buyer, _)| *buyer);
     let Totals { received, adjusted, shipped: left, returned, restocked, written_off } = sku.totals;
@@ -125,7 +156,7 @@ pub fn encode_state(sku: &Sku) -> Vec<u8> {
         listing: sku.listing.as_ref().map(write_listing),
         paused: sku.paused,
         locations: sku.locations.iter().map(write_location).collect(),
-        claims: claims.into_iter().map(|(hold, claim)| write_claim(*hold, claim)).collect(),
+        claims,
         shipped: shipped
             .into_iter()
             .map(|(buyer, tally)| ShippedMessage { buyer: buyer.to_string(), units: tally.shipped })

@@ -38,11 +38,11 @@ impl Projection {
         for entity in std::mem::take(&mut self.changed) {
             self.shared.with_known_cell(&entity, |cell| {
                 cell.dirty = false;
-                cell.stored.replace(&Derived::default(), &entity, &mut batch);
+                cell.stored.replace(&Derived::default(), &entity.key(), &mut batch);
             });
         }
         if !batch.is_empty() {
-            self.shared.store.write(batch)?;
+            self.shared.store.write(&batch)?;
         }
         Ok(())
     }

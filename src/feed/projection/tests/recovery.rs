@@ -146,7 +146,7 @@ fn s04_a_damaged_snapshot_means_a_rebuild() {
     row[40] ^= 1;
     let mut batch = Batch::default();
     batch.put(Table::Snapshot, &key, row);
-    disk.store.borrow().write(batch).unwrap();
+    disk.store.borrow().write(&batch).unwrap();
     let (projection, recovered) = start(&disk, &shop, mark);
     assert!(recovered.rebuilt.unwrap().contains("its checksum is wrong"));
     assert_whole(&projection, &disk, &shop);

@@ -57,7 +57,7 @@ fn s05_random_timer_rows_are_deleted_and_the_sweep_puts_them_back() {
     lost.iter().for_each(|key| batch.delete(Table::Due, key));
     let stray = keys::due(Timestamp(12), &EntityId::Order(OrderId(77_777)));
     batch.put(Table::Due, &stray, Vec::new());
-    store.write(batch).unwrap();
+    store.write(&batch).unwrap();
 
     let mut swept = Swept::default();
     while !swept.wrapped {

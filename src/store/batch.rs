@@ -1,0 +1,102 @@
+//! Rows that are written together: all of them in one piece of memory, which is used again for the next batch. A flush
+//! writes tens of thousands of rows, and finding memory for each key and value would cost more than writing them.
+
+use super::Table;
+
+/// Rows that are written together. The last one of a key counts.
+#[derive(Debug, Default)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    rows: Vec<Span>,
+}
+
+/// Where a row is in the bytes: its full key, and its value behind it; `None`: the row is taken out.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    key: usize,
+    value: Option<usize>,
+    key_end: usize,
+}
+
+impl Batch {
+    /// Writes a row. The key and the value are given in parts, which are put together here.
+    pub fn put(&mut self, table: Table, key: &[u8], value: impl AsRef<[u8]>) {
+        self.put_with(table, &[key], |bytes| bytes.extend_from_slice(value.as_ref()));
+    }
+
+    /// Writes a row. The key is given in parts; `write` appends the value to what is there.
+    pub fn put_with(&mut self, table: Table, key: &[&[u8]], write: impl FnOnce(&mut Vec<u8>)) {
+        let (key, key_end) = self.key(table, key);
+        write(&mut self.bytes);
+        self.rows.push(Span { key, key_end, value: Some(self.bytes.len()) });
+    }
+
+    /// Takes a row out, if it is there.
+    pub fn delete(&mut self, table: Table, key: &[u8]) {
+        self.delete_parts(table, &[key]);
+    }
+
+    /// Takes a row out whose key is given in parts.
+    pub fn delete_parts(&mut self, table: Table, key: &[&[u8]]) {
+        let (key, key_end) = self.key(table, key);
+        self.rows.push(Span { key, key_end, value: None });
+    }
+
+    /// Is there nothing to write?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Forgets all rows, and keeps their memory, at most `keep` bytes of it.
+    pub fn clear(&mut self, keep: usize) {
+        self.bytes.clear();
+        self.rows.clear();
+        self.bytes.shrink_to(keep);
+        self.rows.shrink_to(keep / size_of::<Span>());
+    }
+
+    /// Full keys with their values, in the order of the keys and each key once: a store may give all rows of a batch
+    /// one sequence number.
+    pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
+        let mut rows: Vec<&Span> = self.rows.iter().collect();
+        // Later rows have later places: of those of one key the last comes first, and stays.
+        rows.sort_unstable_by(|a, b| self.full_key(a).cmp(self.full_key(b)).then(b.key.cmp(&a.key)));
+        rows.dedup_by(|later, kept| self.full_key(later) == self.full_key(kept));
+        rows.into_iter().map(|row| (self.full_key(row), row.value.map(|end| &self.bytes[row.key_end..end])))
+    }
+
+    fn full_key(&self, row: &Span) -> &[u8] {
+        &self.bytes[row.key..row.key_end]
+    }
+
+    fn key(&mut self, table: Table, parts: &[&[u8]]) -> (usize, usize) {
+        let from = self.bytes.len();
+        self.bytes.push(table as u8);
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
+        (from, self.bytes.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_come_by_key_and_the_last_of_a_key_counts() {
+        let mut batch = Batch::default();
+        batch.put(Table::Snapshot, b"b", b"1");
+        batch.put_with(Table::Meta, &[b"a", b"z"], |bytes| bytes.extend_from_slice(b"22"));
+        batch.put(Table::Snapshot, b"b", b"3");
+        batch.put(Table::Snapshot, b"a", b"");
+        batch.delete(Table::Snapshot, b"a");
+        batch.delete_parts(Table::Snapshot, &[b"", b"c"]);
+        batch.put(Table::Snapshot, b"c", b"4");
+        let rows: Vec<_> = batch.rows().collect();
+        let expected: [(&[u8], Option<&[u8]>); 4] =
+            [(b"\x01az", Some(b"22")), (b"\x02a", None), (b"\x02b", Some(b"3")), (b"\x02c", Some(b"4"))];
+        assert_eq!(rows, expected);
+        batch.clear(16);
+        assert!(batch.is_empty() && batch.rows().len() == 0 && batch.bytes.capacity() <= 16);
+    }
+}
