@@ -17,6 +17,7 @@ pub mod message;
 mod order;
 mod post;
 mod sku;
+mod sold_out;
 pub mod stats;
 mod timers;
 

@@ -195,6 +195,9 @@ settings! {
         /// Entities per shard that may go at once, every 100 ms.
         /// Errors: 0, no start. Effect: more frees memory faster and stalls its shard longer.
         per_tick: usize = "passivate.per-tick", "200";
+        /// Entities in memory, over all shards, beyond which those idle for a second go at once, the longest idle first.
+        /// Errors: 0, no start. Effect: bounds the memory of a rush, about 2 KiB each; less wakes more often.
+        warm: usize = "passivate.warm", "100000";
     }
 
     /// Live streams of stock.

@@ -268,6 +268,7 @@ fn settings(config: &Config) -> Settings {
         hold_ttl: span(config.holds.ttl),
         passivate_after: config.passivate.after,
         passivate_per_tick: config.passivate.per_tick,
+        warm_per_shard: config.passivate.warm.div_ceil(config.shards),
         timers_per_tick: 256,
         parked_per_entity: 4_096,
         loads_per_shard: 4_096,

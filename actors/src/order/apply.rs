@@ -16,7 +16,9 @@ impl Order {
         match event {
             Event::Placed { placement, total, at, ask_at } => {
                 assert!(self.placed.is_none(), "an order is placed once");
-                self.attempts.push(attempt(1, None, placement.fingerprint, &placement.token, *at));
+                // Most orders have one attempt and one open step for most of their time in memory: room for just that.
+                self.attempts = vec![attempt(1, None, placement.fingerprint, &placement.token, *at)];
+                self.open.reserve_exact(1);
                 self.placed = Some(Arc::new(Placed { placement: placement.clone(), total: *total, at: *at }));
                 self.open_step(Step::Authorize { attempt: 1 }, *at, *ask_at);
             }

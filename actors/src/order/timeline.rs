@@ -157,6 +157,9 @@ impl Order {
             Event::AttentionNeeded { reason, at, .. } => (*at, "attention_needed", reason.word().into()),
         };
         let entries = Arc::make_mut(&mut self.timeline);
+        if entries.is_empty() {
+            entries.reserve_exact(1);
+        }
         push(entries, at, word, detail);
         let refused_call_off = match event {
             Event::Answered { step: Step::CallOff { refund }, answer: Answer::Refused { .. }, .. } => Some(refund),

@@ -23,7 +23,7 @@ pub(crate) enum Address {
 
 impl Address {
     pub fn sku(e: &EntityId, sku: Sku, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
-        Address::Sku(SkuActor(Shell::new(e.clone(), sku, v, s, Rc::clone(cell), me.clone())).start())
+        Address::Sku(SkuActor::new(Shell::new(e.clone(), sku, v, s, Rc::clone(cell), me.clone())).start())
     }
 
     pub fn cart(

@@ -6,6 +6,7 @@
 
 use crate::cart::Cart;
 use crate::ids::EntityId;
+use crate::order::placing::{PlaceRefusal, RefusedLine, Wanted};
 use crate::order::{self, Order};
 use crate::record::Position;
 use crate::shell::address::Address;
@@ -15,7 +16,7 @@ use crate::shell::loader::Loaded;
 use crate::shell::message::{Envelope, Failure, Question, ReplyTo};
 use crate::shell::post::{Arm, Arrived, Batch, Crashed, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::stats::{bump, kind};
-use crate::sku::{self, Sku};
+use crate::sku::{self, MAX_UNITS, Sku};
 use crate::time::Span;
 use crate::{cart, shell::stats::Stats};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
@@ -33,6 +34,9 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// Places in the ring of entities that have left already, dropped per tick.
 const GONE_PER_TICK: usize = 8_192;
+
+/// With too many entities in memory, one stays so long after its last message.
+const CROWDED: Duration = Duration::from_secs(1);
 
 /// A timer whose entity cannot take it comes back after this.
 const TICK_AGAIN: Span = Span::seconds(1);
@@ -137,6 +141,10 @@ impl Directory {
         let entity = envelope.to.clone();
         let may_be_new = matches!(envelope.question, Question::Place(_) | Question::PlaceCart(..));
         if may_be_new && self.state.fabric.loader.absent(&entity) {
+            // Its key is new, then (S16).
+            if let Some(refusal) = self.sold_out(&envelope.question) {
+                return envelope.reply.fail(refusal.into());
+            }
             self.warm(&entity, Loaded::Absent, vec![envelope], me);
             return;
         }
@@ -146,6 +154,15 @@ impl Directory {
         }
         // It left, if it ever was here, only when its last version could be read.
         self.load(entity, Position(0), vec![envelope]);
+    }
+
+    /// The answer to an order that wants nothing but units of one SKU which is known to be sold out.
+    fn sold_out(&self, question: &Question) -> Option<PlaceRefusal> {
+        let Question::Place(request) = question else { return None };
+        let [Wanted { sku, units: 1..=MAX_UNITS, hold: None, .. }] = &request.wanted[..] else { return None };
+        let (units, now) = (request.wanted[0].units, self.state.fabric.clock.moment().now);
+        let refusal = self.state.fabric.sold_out.refusal(sku, units, now)?;
+        Some(PlaceRefusal { lines: vec![RefusedLine { sku: sku.clone(), why: refusal.into() }] })
     }
 
     fn load(&mut self, entity: EntityId, at_least: Position, parked: Vec<Envelope>) {
@@ -243,13 +260,21 @@ impl Directory {
         }
     }
 
-    /// Lets a few idle entities go; dropping the address ends the actor, whose mailbox is empty.
+    /// Lets a few idle entities go; dropping the address ends the actor, whose mailbox is empty. With too many in
+    /// memory, sooner and more of them: a rush must not fill the memory with what nobody asks for any more.
     fn passivate(&mut self) {
-        let idle_ticks = self.state.fabric.settings.passivate_after.as_millis() as u64 / TICK.as_millis() as u64;
+        let settings = &self.state.fabric.settings;
+        let (after, at_once) = match self.entries.len().saturating_sub(settings.warm_per_shard) {
+            0 => (settings.passivate_after, settings.passivate_per_tick),
+            surplus => {
+                (settings.passivate_after.min(CROWDED), surplus.clamp(settings.passivate_per_tick, GONE_PER_TICK))
+            }
+        };
+        let idle_ticks = after.as_millis() as u64 / TICK.as_millis() as u64;
         let readable = self.state.fabric.loader.readable();
         let mut gone = 0;
         let mut looked_at = 0;
-        while looked_at < self.state.fabric.settings.passivate_per_tick.min(self.ring.len()) && gone < GONE_PER_TICK {
+        while looked_at < at_once.min(self.ring.len()) && gone < GONE_PER_TICK {
             let Some(entity) = self.ring.pop_front() else { return };
             let Some(Entry::Warm { cell, .. }) = self.entries.get(&entity) else {
                 gone += 1;

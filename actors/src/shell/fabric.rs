@@ -5,6 +5,7 @@ use crate::journal::Journal;
 use crate::shell::lane::ReplySlot;
 use crate::shell::loader::{Loaded, Loader};
 use crate::shell::message::{Envelope, Reply};
+use crate::shell::sold_out::SoldOut;
 use crate::shell::stats::Stats;
 use crate::time::{Moment, Span, Timestamp};
 use crate::{order, sku};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub passivate_after: std::time::Duration,
     /// Entities looked at per shard and tick when passivating (S11: a few at a time).
     pub passivate_per_tick: usize,
+    /// Entities in memory per shard beyond which those idle for a second are passivated, more at a time.
+    pub warm_per_shard: usize,
     /// Timers fired per shard and tick.
     pub timers_per_tick: usize,
     /// Commands parked per entity while it is being loaded.
@@ -86,6 +89,7 @@ pub struct Fabric {
     pub loader: Arc<dyn Loader>,
     /// What is counted.
     pub stats: Stats,
+    pub(crate) sold_out: SoldOut,
     lane_of_shard: Vec<LaneId>,
     permits: Vec<AtomicUsize>,
     harbours: Vec<Harbour>,
@@ -106,7 +110,8 @@ impl Fabric {
         let permits = lane_of_shard.iter().map(|_| AtomicUsize::new(0)).collect();
         let harbours = (0..lanes).map(|_| Harbour::default()).collect();
         let stats = Stats::new(lane_of_shard.len());
-        Arc::new(Fabric { settings, journal, clock, loader, stats, lane_of_shard, permits, harbours })
+        let sold_out = SoldOut::default();
+        Arc::new(Fabric { settings, journal, clock, loader, stats, sold_out, lane_of_shard, permits, harbours })
     }
 
     /// How many shards there are.

@@ -1,15 +1,42 @@
 //! The actor of one SKU.
 
-use crate::ids::HoldId;
-use crate::shell::entity::{Shell, misrouted};
-use crate::shell::message::{Envelope, GrantedHold, Question, SkuView, View};
+use crate::ids::{EntityId, HoldId};
+use crate::shell::entity::{Executed, Shell, misrouted};
+use crate::shell::message::{Envelope, Failure, GrantedHold, Question, SkuView, View};
 use crate::shell::post::Deliver;
-use crate::sku::{self, Sku};
+use crate::sku::{self, Refusal, Sku};
 use crate::time::Timestamp;
 use actix::{Actor, Context, Handler};
 
 /// The actor of one SKU.
-pub(crate) struct SkuActor(pub Shell<Sku>);
+pub(crate) struct SkuActor {
+    shell: Shell<Sku>,
+    /// It has said that it is sold out, and nothing has happened since.
+    flagged: bool,
+}
+
+impl SkuActor {
+    pub fn new(shell: Shell<Sku>) -> SkuActor {
+        SkuActor { shell, flagged: false }
+    }
+
+    /// Tells all directories when it is sold out for good, and when it no longer is.
+    fn publish(&mut self, executed: &Result<Executed, Failure>, now: Timestamp) {
+        let SkuActor { shell, flagged } = self;
+        let (EntityId::Sku(id), sold_out) = (&shell.entity, &shell.state.fabric.sold_out) else { return };
+        match executed {
+            Err(Failure::Sku(Refusal::SoldOut { contended: false, .. })) if shell.aggregate.held() == 0 => {
+                sold_out.set(id, shell.aggregate.available(), now);
+                *flagged = true;
+            }
+            Ok(Executed { replayed: false, .. }) if *flagged => {
+                sold_out.clear(id);
+                *flagged = false;
+            }
+            _ => {}
+        }
+    }
+}
 
 impl Actor for SkuActor {
     type Context = Context<Self>;
@@ -19,13 +46,13 @@ impl Handler<Deliver> for SkuActor {
     type Result = ();
 
     fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
-        let shell = &mut self.0;
-        let Some(Envelope { question, reply, .. }) = shell.take(message) else { return };
+        let Some(Envelope { question, reply, .. }) = self.shell.take(message) else { return };
+        let now = self.shell.state.fabric.clock.moment().now;
         match question {
             Question::Sku(command) => {
-                let executed = shell.execute(&command, Vec::new());
-                let now = shell.state.fabric.clock.moment().now;
-                shell.answer(reply, executed, |sku| match &command {
+                let executed = self.shell.execute(&command, Vec::new());
+                self.publish(&executed, now);
+                self.shell.answer(reply, executed, |sku| match &command {
                     sku::Command::Hold { hold, .. } | sku::Command::Extend { hold, .. } => {
                         granted(sku, *hold).unwrap_or(View::Nothing)
                     }
@@ -34,20 +61,19 @@ impl Handler<Deliver> for SkuActor {
                 });
             }
             Question::ReadSku => {
-                let now = shell.state.fabric.clock.moment().now;
-                let view = match shell.aggregate.listing() {
-                    Some(_) => Ok(sku_view(&shell.aggregate, now)),
+                let view = match self.shell.aggregate.listing() {
+                    Some(_) => Ok(sku_view(&self.shell.aggregate, now)),
                     None => Err(sku::Refusal::UnknownSku.into()),
                 };
-                shell.show(reply, view);
+                self.shell.show(reply, view);
             }
             Question::ReadHold(hold) => {
-                let view = granted(&shell.aggregate, hold).ok_or_else(|| sku::Refusal::HoldEnded.into());
-                shell.show(reply, view);
+                let view = granted(&self.shell.aggregate, hold).ok_or_else(|| sku::Refusal::HoldEnded.into());
+                self.shell.show(reply, view);
             }
-            other => misrouted(&shell.entity, &other, reply),
+            other => misrouted(&self.shell.entity, &other, reply),
         }
-        self.0.after();
+        self.shell.after();
     }
 }
 

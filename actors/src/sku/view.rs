@@ -66,6 +66,12 @@ impl Sku {
         self.locations.iter().map(LocationStock::available).sum()
     }
 
+    /// Units in holds, which may come back.
+    #[must_use]
+    pub fn held(&self) -> Units {
+        self.locations.iter().map(|stock| stock.held).sum()
+    }
+
     /// The hold or allocation of this id, while it stands.
     #[must_use]
     pub fn hold(&self, hold: HoldId) -> Option<HoldView> {

@@ -4,12 +4,12 @@
 mod support;
 
 use stampede_actors::cart;
-use stampede_actors::ids::{CartId, EntityId, HoldId, OrderId, Reference, Slot, with_slot};
+use stampede_actors::ids::{CartId, EntityId, HoldId, LocationId, OpId, OrderId, Reference, Slot, with_slot};
 use stampede_actors::journal::NoRoom;
 use stampede_actors::record::{Event, Position};
 use stampede_actors::shell::message::CheckOut;
 use stampede_actors::shell::{Failure, Question, View, lane};
-use stampede_actors::sku::{self, Refusal};
+use stampede_actors::sku::{self, Part, Refusal};
 use stampede_actors::time::Span;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -181,6 +181,57 @@ fn s11_an_entity_with_something_uncommitted_does_not_leave() {
         assert!(held.await.is_ok());
         world.settle(100).await;
         assert!(world.fabric.stats.passivations[0].load(Ordering::Relaxed) > before);
+    });
+}
+
+#[test]
+fn a_rush_of_orders_does_not_stay_in_memory_and_each_is_there_when_asked() {
+    run(async || {
+        let world = World::new(|settings| settings.warm_per_shard = 10);
+        world.stock("x", 400).await;
+        for n in 1..=400 {
+            assert!(place(n, "b", &["x"]).await.is_ok());
+        }
+        world.settle(1_500).await;
+        let warm = world.fabric.stats.warm[2].load(Ordering::Relaxed);
+        assert!(warm <= 40, "{warm} of 400 orders stay, with room for 10 on each of 4 shards");
+        for n in 1..=400 {
+            assert!(ask(order_entity(n), Question::ReadOrder).await.is_ok(), "order {n}");
+        }
+        check_log(&world.log.records());
+    });
+}
+
+#[test]
+fn s16_a_flag_refuses_new_keys_only_and_goes_when_units_come() {
+    run(async || {
+        let world = World::new(|_| {});
+        let sold_out = |answer| matches!(answer, Err(Failure::NotPlaced(refusal)) if refusal.code() == "sold_out");
+        let started = || world.fabric.stats.activations[2].load(Ordering::Relaxed);
+        world.stock("x", 1).await;
+        assert!(place(1, "b", &["x"]).await.is_ok());
+        // The unit is in a hold, which may end: nobody is refused unasked.
+        assert!(sold_out(place(2, "b", &["x"]).await) && sold_out(place(3, "b", &["x"]).await));
+        assert_eq!(started(), 3);
+        let hold = OrderId(1).hold(0);
+        let parts = vec![Part { location: LocationId::new("a").unwrap(), units: 1 }];
+        world.sku("x", sku::Command::Allocate { hold, order: OrderId(1), parts }).await.unwrap();
+        assert!(sold_out(place(4, "b", &["x"]).await));
+        assert_eq!(started(), 4, "its SKU was asked, and has said so");
+        for n in 5..100 {
+            assert!(sold_out(place(n, "b", &["x"]).await));
+        }
+        assert_eq!(started(), 4, "nobody was started for these");
+        assert!(place(1, "b", &["x"]).await.unwrap().replayed, "a known key has its order, flag or not");
+        assert!(sold_out(place(100, "b", &["x", "x"]).await) && started() == 5, "more than one line goes all the way");
+        world.clock.advance(Span::millis(10));
+        assert!(sold_out(place(101, "b", &["x"]).await) && started() == 6, "a flag is not believed for long");
+        let (receipt, location) = (OpId(2), LocationId::new("a").unwrap());
+        let more = sku::Command::Receive { receipt, fingerprint: 1, location, units: 1 };
+        assert!(sold_out(place(103, "b", &["x"]).await), "the flag is up again");
+        world.sku("x", more).await.unwrap();
+        assert!(place(102, "b", &["x"]).await.is_ok(), "units came: the flag is down at once");
+        check_log(&world.log.records());
     });
 }
 

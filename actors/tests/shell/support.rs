@@ -227,6 +227,7 @@ impl World {
             hold_ttl: Span::seconds(10),
             passivate_after: Duration::from_secs(60),
             passivate_per_tick: 100,
+            warm_per_shard: usize::MAX,
             timers_per_tick: 100,
             parked_per_entity: 100,
             loads_per_shard: 100,
