@@ -4,6 +4,7 @@
 //! every request; `problem` is where failures get their status. The API and the operations server have a port each.
 
 pub mod app;
+pub mod attention;
 pub mod audit;
 pub mod body;
 pub mod call;

@@ -183,6 +183,8 @@ pub enum Command {
     Ship { shipment: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, tracking: Option<Reference> },
     /// The seller reports units that came back. Moves no money: that is a refund.
     Return { return_id: OpId, fingerprint: u64, location: LocationId, lines: Vec<LineUnits>, restock: bool },
+    /// A person has seen why the order needs one, for `reason` or for every reason, and `note` says what is done about it.
+    Acknowledge { acknowledgement: OpId, fingerprint: u64, reason: Option<Attention>, note: Reference },
     /// A worker's answer. A late or repeated one is `None`, unless money would stay taken or reserved.
     Report { step: Step, answer: Answer },
     /// Whatever is due: expiry, asking again, deadlines.
@@ -228,6 +230,17 @@ pub enum Attention {
 }
 
 impl Attention {
+    /// All of them.
+    pub const ALL: [Attention; 7] = [
+        Attention::Unanswered,
+        Attention::Unfulfilled,
+        Attention::RefundRefused,
+        Attention::VoidRefused,
+        Attention::FulfilmentRefused,
+        Attention::StockRefused,
+        Attention::Contradiction,
+    ];
+
     /// The word in the API, in lists and in metrics.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -294,6 +307,15 @@ pub enum Event {
     },
     /// A person must look at this order. `again_at`: reminded then.
     AttentionNeeded { reason: Attention, step: Option<Step>, at: Timestamp, again_at: Option<Timestamp> },
+    /// A person has seen this reason (`None`: every one that there was) and takes care of it, as `note` says. What comes
+    /// up later needs a person again.
+    AttentionAcknowledged {
+        acknowledgement: OpId,
+        fingerprint: u64,
+        reason: Option<Attention>,
+        note: Reference,
+        at: Timestamp,
+    },
 }
 
 /// The step that this event asks the workers for. Nothing else lets an effect leave.
@@ -310,7 +332,8 @@ pub fn opens(event: &Event) -> Option<Step> {
         | Event::Expired { .. }
         | Event::RefundRequested { .. }
         | Event::Returned { .. }
-        | Event::AttentionNeeded { .. } => None,
+        | Event::AttentionNeeded { .. }
+        | Event::AttentionAcknowledged { .. } => None,
     }
 }
 

@@ -36,7 +36,7 @@ pub struct OrderView<'a> {
     captured: Amount,
     /// Money given back for certain.
     refunded: Amount,
-    /// Why a person must look: `unanswered`, `unfulfilled`, `refund_refused` …
+    /// Why a person must look: `unanswered`, `unfulfilled`, `refund_refused` … Gone once it is acknowledged.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     attention: Option<&'static str>,

@@ -58,7 +58,7 @@ pub const LIST: Spec = Spec::get("/v1/orders", "listOrders", "Orders, newest fir
         Query { name: "state", meaning: "Only in this state." },
         Query { name: "from", meaning: "Only those placed then or later (RFC 3339)." },
         Query { name: "to", meaning: "Only those placed before (RFC 3339)." },
-        Query { name: "attention", meaning: "`true`: only those that a person must look at; no other filter then." },
+        Query { name: "attention", meaning: "`true`: only those that a person must look at and that nobody has acknowledged; no other filter then." },
         LIMIT,
         paging::AFTER,
     ])

@@ -3,7 +3,7 @@
 use crate::http::app::App;
 use crate::http::call::bind;
 use crate::http::spec::Spec;
-use crate::http::{audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream};
+use crate::http::{attention, audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream};
 use actix_web::web::ServiceConfig;
 use std::rc::Rc;
 
@@ -61,6 +61,7 @@ routes! {
     RefundOrder = payments::REFUND => refund;
     ShipOrder = fulfilment::SHIP => ship;
     ReturnOrder = fulfilment::RETURN => take_back;
+    AcknowledgeAttention = attention::ACKNOWLEDGE => acknowledge;
     ListOrders = orders::LIST => list;
     PutSku = skus::PUT => put;
     ReadSku = skus::READ => read;

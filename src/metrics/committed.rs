@@ -70,7 +70,8 @@ fn count_order(families: &Families, event: &order::Event) {
         | order::Event::Asked { .. }
         | order::Event::CancelRequested { .. }
         | order::Event::RefundRequested { .. }
-        | order::Event::Returned { .. } => return,
+        | order::Event::Returned { .. }
+        | order::Event::AttentionAcknowledged { .. } => return,
     };
     families.orders[outcome as usize].increment(1);
 }

@@ -205,3 +205,67 @@ fn orders_are_listed_page_by_page() {
     });
     assert!(ids(&list("attention=true")).is_empty());
 }
+
+/// A paid order that nobody ships is listed for a person, until one takes care of it, and again at the next reminder.
+#[test]
+fn what_needs_a_person_is_acknowledged_and_comes_back() {
+    let server = Server::with(&["--fulfilment-auto-ship=false", "--fulfilment-within", "3s"]);
+    server.stock("hoodie", 10);
+    let order = id(&server.buy("k", "ada", "hoodie", 1).expect(201).json());
+    let path = format!("/v1/orders/{order}/attention/acknowledge");
+    let note = json!({ "note": "ticket-17", "reason": "unfulfilled" });
+    server.wait_for_state(&order, "fulfilment_requested");
+    assert_eq!(server.post_as_seller(&path, "early", &note).problem(), (409, "no_attention".into()));
+
+    let listed = || -> Vec<String> {
+        let page = server.get_as_seller("/v1/orders?attention=true").expect(200).json();
+        page["data"].as_array().unwrap().iter().map(id).collect()
+    };
+    let wait_until_listed = || {
+        crate::server::eventually(|| if listed().is_empty() { Err("not listed".into()) } else { Ok(()) });
+    };
+    wait_until_listed();
+    assert_eq!(server.read_order(&order)["attention"], "unfulfilled");
+    let other = server.post_as_seller(&path, "other", &json!({ "note": "ticket-17", "reason": "contradiction" }));
+    assert_eq!(other.problem(), (409, "no_attention".into()), "that was not seen");
+
+    let seen = server.post_as_seller(&path, "seen", &note).expect(201);
+    assert!(listed().is_empty());
+    let now = server.read_order(&order);
+    assert_eq!(now.get("attention"), None);
+    let story = now["timeline"].as_array().unwrap();
+    let told = story.last().unwrap();
+    assert_eq!((&told["what"], &told["detail"]), (&json!("attention_acknowledged"), &json!("ticket-17")));
+    let again = server.post_as_seller(&path, "seen", &note).expect(201);
+    assert_eq!((again.header("idempotency-replayed"), &again.body), (Some("true"), &seen.body));
+    let reused = server.post_as_seller(&path, "seen", &json!({ "note": "ticket-18" }));
+    assert_eq!(reused.problem(), (422, "idempotency_key_reused".into()));
+    let twice = server.post_as_seller(&path, "twice", &json!({ "note": "ticket-18" }));
+    assert_eq!(twice.problem(), (409, "no_attention".into()), "somebody takes care of it already");
+
+    wait_until_listed();
+    server.post_as_seller(&path, "all", &json!({ "note": "ticket-18" })).expect(201);
+    assert!(listed().is_empty());
+}
+
+#[test]
+fn an_acknowledgement_needs_a_key_a_note_and_a_known_reason() {
+    let server = Server::start();
+    server.stock("hoodie", 10);
+    let order = id(&server.buy("k", "ada", "hoodie", 1).expect(201).json());
+    let path = format!("/v1/orders/{order}/attention/acknowledge");
+    let anybody = server.post(&path, "a", &json!({ "note": "ticket-17" }));
+    assert_eq!(anybody.problem(), (401, "api_key_missing".into()));
+    let long = "x".repeat(129);
+    for (body, pointer) in [
+        (json!({}), "/note"),
+        (json!({ "note": "" }), "/note"),
+        (json!({ "note": long }), "/note"),
+        (json!({ "note": "ticket-17", "reason": "bored" }), "/reason"),
+    ] {
+        assert_eq!(server.post_as_seller(&path, "a", &body).pointer(), pointer, "{body}");
+    }
+    let nobodys = format!("/v1/orders/ord_{}/attention/acknowledge", "0".repeat(26));
+    let unknown = server.post_as_seller(&nobodys, "a", &json!({ "note": "ticket-17" }));
+    assert_eq!(unknown.problem(), (404, "unknown_order".into()));
+}

@@ -1,7 +1,7 @@
 //! How events change an order. Cannot fail: an event is a fact.
 
 use crate::ids::{OpId, Reference};
-use crate::order::state::{Allocation, End, Fulfilment, GiveBack, Placed, Wish};
+use crate::order::state::{Allocation, Concern, End, Fulfilment, GiveBack, Placed, Wish};
 use crate::order::{
     Answer, Attempt, AttemptState, Attention, Event, OpenStep, Order, Refund, RefundState, Return, Shipment, Step,
 };
@@ -44,7 +44,7 @@ impl Order {
             Event::Cancelled { .. } => self.end(End::Cancelled),
             Event::Expired { .. } => self.end(End::Expired),
             Event::RefundRequested { refund, fingerprint, lines, amount, restock, withheld, at } => {
-                self.attention.retain(|(reason, _)| *reason != Attention::RefundRefused);
+                self.concerns.retain(|concern| concern.reason != Attention::RefundRefused);
                 self.refunds.push(Refund {
                     id: *refund,
                     fingerprint: *fingerprint,
@@ -80,8 +80,10 @@ impl Order {
                 at: *at,
             }),
             Event::AttentionNeeded { reason, step, again_at, .. } => {
-                if !self.attention.contains(&(*reason, *step)) {
-                    self.attention.push((*reason, *step));
+                match self.concerns.iter_mut().find(|concern| concern.reason == *reason && concern.step == *step) {
+                    // It has come up again: whoever took care of it did not end it.
+                    Some(concern) => concern.acknowledged = false,
+                    None => self.concerns.push(Concern { reason: *reason, step: *step, acknowledged: false }),
                 }
                 if let Some(open) = self.open.iter_mut().find(|open| Some(open.step) == *step) {
                     open.flagged |= *reason == Attention::Unanswered;
@@ -89,6 +91,11 @@ impl Order {
                 if *reason == Attention::Unfulfilled {
                     self.fulfil_due = *again_at;
                 }
+            }
+            Event::AttentionAcknowledged { acknowledgement, fingerprint, reason, .. } => {
+                self.acknowledgements.push((*acknowledgement, *fingerprint));
+                let seen = |concern: &&mut Concern| reason.is_none_or(|reason| reason == concern.reason);
+                self.concerns.iter_mut().filter(seen).for_each(|concern| concern.acknowledged = true);
             }
         }
         self.check();
@@ -133,7 +140,8 @@ impl Order {
     fn answered(&mut self, step: Step, answer: &Answer) {
         let was_open = self.is_open(step);
         self.open.retain(|open| open.step != step);
-        self.attention.retain(|(reason, of)| *reason != Attention::Unanswered || *of != Some(step));
+        let answered = |concern: &Concern| concern.reason == Attention::Unanswered && concern.step == Some(step);
+        self.concerns.retain(|concern| !answered(concern));
         let (done, reference) = match answer {
             Answer::Done { reference } => (true, reference.clone()),
             Answer::Refused { .. } => (false, None),
@@ -179,7 +187,7 @@ impl Order {
             }
             (Step::Fulfil, true) => {
                 self.fulfilment = Fulfilment::Accepted;
-                self.attention.retain(|(reason, _)| *reason != Attention::FulfilmentRefused);
+                self.concerns.retain(|concern| concern.reason != Attention::FulfilmentRefused);
             }
             (Step::Fulfil, false) => self.fulfilment = Fulfilment::Refused,
             (Step::CallOff { refund }, true) => {

@@ -43,6 +43,9 @@ impl Order {
             Command::Return { return_id, fingerprint, location, lines, restock } => {
                 self.take_back(*return_id, *fingerprint, location, lines, *restock, at)?
             }
+            Command::Acknowledge { acknowledgement, fingerprint, reason, note } => {
+                self.acknowledge(*acknowledgement, *fingerprint, *reason, note, at)?
+            }
             Command::Report { step, answer } => self.report(*step, answer, at),
             Command::Tick => self.tick(at, terms),
         };
@@ -171,6 +174,25 @@ impl Order {
             restock,
             at: at.now,
         }]))
+    }
+
+    fn acknowledge(
+        &self,
+        acknowledgement: OpId,
+        fingerprint: u64,
+        reason: Option<Attention>,
+        note: &Reference,
+        at: Moment,
+    ) -> Decision {
+        if let Some((_, earlier)) = self.acknowledgements.iter().find(|(id, _)| *id == acknowledgement) {
+            return repeated(*earlier, fingerprint);
+        }
+        if !self.reasons().any(|open| reason.is_none_or(|seen| seen == open)) {
+            return Err(Refusal::NoAttention);
+        }
+        room(self.acknowledgements.len(), "acknowledgements")?;
+        let note = note.clone();
+        Ok(Some(vec![Event::AttentionAcknowledged { acknowledgement, fingerprint, reason, note, at: at.now }]))
     }
 
     fn tick(&self, at: Moment, terms: &Terms) -> Option<Vec<Event>> {

@@ -2,7 +2,7 @@
 
 use crate::ids::{LocationId, OpId};
 use crate::money::Money;
-use crate::order::state::{Allocation, End, Fulfilment, GiveBack};
+use crate::order::state::{Allocation, Concern, End, Fulfilment, GiveBack};
 use crate::order::{
     Attempt, AttemptState, Attention, Happening, LinePart, OpenStep, Order, Placement, Refund, RefundState, Return,
     Shipment, Step,
@@ -220,11 +220,19 @@ impl Order {
         self.returns.iter().find(|back| back.id == id)
     }
 
-    /// Why a person must look: the oldest reason that still holds; `None` when all is well.
+    /// Why a person must look: the oldest reason that still holds and that nobody has acknowledged; `None` when all is
+    /// well or taken care of.
     #[must_use]
     pub fn attention(&self) -> Option<Attention> {
-        let holds = |reason: &Attention| *reason != Attention::Unfulfilled || self.fulfil_due().is_some();
-        self.attention.iter().map(|(reason, _)| *reason).find(holds)
+        self.reasons().next()
+    }
+
+    /// Reasons that still hold and that nobody has acknowledged, oldest first.
+    pub(super) fn reasons(&self) -> impl Iterator<Item = Attention> + '_ {
+        let waits = |concern: &&Concern| {
+            !concern.acknowledged && (concern.reason != Attention::Unfulfilled || self.fulfil_due().is_some())
+        };
+        self.concerns.iter().filter(waits).map(|concern| concern.reason)
     }
 
     /// Money taken.

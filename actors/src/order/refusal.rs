@@ -36,7 +36,10 @@ pub enum Refusal {
     /// More units than were shipped and not returned.
     #[error("these units were not shipped")]
     NotReturnable,
-    /// A bounded table of this order (cancellations, refunds, shipments, returns) is full.
+    /// No such reason, or a person has acknowledged it already.
+    #[error("nothing about this order waits for a person's attention for this reason")]
+    NoAttention,
+    /// A bounded table of this order (cancellations, refunds, shipments, returns, acknowledgements) is full.
     #[error("too many {what} on this order")]
     TableFull { what: &'static str },
 }
@@ -57,6 +60,7 @@ impl Refusal {
             Refusal::NotShippable => "not_shippable",
             Refusal::BeingCalledOff => "being_called_off",
             Refusal::NotReturnable => "not_returnable",
+            Refusal::NoAttention => "no_attention",
             Refusal::TableFull { .. } => "table_full",
         }
     }

@@ -53,12 +53,12 @@ impl Order {
                 let refund = self.refund(refund).filter(|refund| refund.state == RefundState::Refused)?;
                 // Too late if its money was promised a second time meanwhile.
                 let fits = refund.amount.minor <= self.captured_minor() - self.requested_minor();
-                let told = self.attention.contains(&(Attention::Contradiction, Some(step)));
+                let told = self.is_told(Attention::Contradiction, step);
                 if fits { Some(vec![]) } else { (!told).then(|| vec![contradiction]) }
             }
             Step::Fulfil if self.fulfilment == Fulfilment::Refused => {
                 if self.all_shipped() {
-                    let told = self.attention.contains(&(Attention::Contradiction, Some(step)));
+                    let told = self.is_told(Attention::Contradiction, step);
                     (!told).then(|| vec![contradiction])
                 } else {
                     Some(vec![])
@@ -73,6 +73,11 @@ impl Order {
             | Step::ShipStock { .. }
             | Step::ReturnStock { .. } => None,
         }
+    }
+
+    /// Was a person told of this, whether it was acknowledged or not?
+    fn is_told(&self, reason: Attention, step: Step) -> bool {
+        self.concerns.iter().any(|concern| concern.reason == reason && concern.step == Some(step))
     }
 }
 

@@ -27,8 +27,20 @@ pub struct Order {
     pub(super) returns: Vec<Return>,
     /// Wholly shipped by then, or a person is told; means nothing once it is.
     pub(super) fulfil_due: Option<Timestamp>,
-    pub(super) attention: Vec<(Attention, Option<Step>)>,
+    pub(super) concerns: Vec<Concern>,
+    /// With the fingerprint of each.
+    pub(super) acknowledgements: Vec<(OpId, u64)>,
     pub(super) timeline: Arc<Vec<Happening>>,
+}
+
+/// Why a person must look, or has looked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Concern {
+    pub(super) reason: Attention,
+    /// About which step.
+    pub(super) step: Option<Step>,
+    /// A person takes care of it: the order need not be listed for it any more.
+    pub(super) acknowledged: bool,
 }
 
 /// How it came to be.

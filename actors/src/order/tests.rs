@@ -1,6 +1,7 @@
 //! The rules of an order, one by one, and under random commands.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod attention;
 mod cancelling;
 mod golden;
 mod paying;
@@ -107,6 +108,11 @@ pub(super) fn ship(id: u128, from: &str, lines: &[(u32, Units)]) -> Command {
 pub(super) fn take_back(id: u128, lines: &[(u32, Units)]) -> Command {
     let location = location("berlin");
     Command::Return { return_id: OpId(id), fingerprint: 1, location, lines: units(lines), restock: true }
+}
+
+pub(super) fn acknowledge(id: u128, reason: Option<Attention>) -> Command {
+    let fingerprint = reason.map_or(1, |reason| 2 + reason as u64);
+    Command::Acknowledge { acknowledgement: OpId(id), fingerprint, reason, note: reference("ticket-1") }
 }
 
 /// An order with a history: given these commands, when this one, then that.
@@ -220,5 +226,6 @@ fn words(event: &Event) -> String {
         Event::Shipped { .. } => "shipped".to_owned(),
         Event::Returned { .. } => "returned".to_owned(),
         Event::AttentionNeeded { reason, .. } => format!("attention {}", reason.word()),
+        Event::AttentionAcknowledged { note, .. } => format!("acknowledged {note}"),
     }
 }

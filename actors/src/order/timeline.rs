@@ -64,7 +64,7 @@ static STEP_WORDS: [[&str; 4]; 11] = step_words!(
 );
 
 /// The other words. Append only, at most [`FIRST_STEP_WORD`]: snapshots hold their numbers.
-static WORDS: [&str; 11] = [
+static WORDS: [&str; 12] = [
     "omitted",
     "placed",
     "payment_retried",
@@ -76,6 +76,7 @@ static WORDS: [&str; 11] = [
     "shipped",
     "returned",
     "attention_needed",
+    "attention_acknowledged",
 ];
 
 /// Number of the first word of a step.
@@ -155,6 +156,7 @@ impl Order {
             Event::Shipped { shipment, at, .. } => (*at, "shipped", shipment.to_compact_string()),
             Event::Returned { return_id, at, .. } => (*at, "returned", return_id.to_compact_string()),
             Event::AttentionNeeded { reason, at, .. } => (*at, "attention_needed", reason.word().into()),
+            Event::AttentionAcknowledged { note, at, .. } => (*at, "attention_acknowledged", note.as_str().into()),
         };
         let entries = Arc::make_mut(&mut self.timeline);
         if entries.is_empty() {

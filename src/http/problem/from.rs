@@ -104,6 +104,7 @@ fn kind_of_order(refusal: &order::Refusal) -> &'static Kind {
         order::Refusal::NotShippable => &kinds::NOT_SHIPPABLE,
         order::Refusal::BeingCalledOff => &kinds::BEING_CALLED_OFF,
         order::Refusal::NotReturnable => &kinds::NOT_RETURNABLE,
+        order::Refusal::NoAttention => &kinds::NO_ATTENTION,
         order::Refusal::TableFull { .. } => &kinds::TABLE_FULL,
     }
 }

@@ -246,4 +246,6 @@ kinds! {
     BEING_CALLED_OFF = "being_called_off" 409 After(1_000), NotStarted;
     /// More units than were shipped and not returned.
     NOT_RETURNABLE = "not_returnable" 409 No, NotStarted;
+    /// Nothing about the order waits for a person for this reason, or somebody has acknowledged it already.
+    NO_ATTENTION = "no_attention" 409 No, NotStarted;
 }

@@ -155,6 +155,7 @@ fn order_refusals() -> Vec<order::Refusal> {
         NotShippable,
         BeingCalledOff,
         NotReturnable,
+        NoAttention,
         TableFull { what: "refunds" },
     ]
 }

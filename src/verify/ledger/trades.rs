@@ -79,7 +79,8 @@ impl Trade {
             | Event::Opened { .. }
             | Event::Asked { .. }
             | Event::CancelRequested { .. }
-            | Event::AttentionNeeded { .. } => None,
+            | Event::AttentionNeeded { .. }
+            | Event::AttentionAcknowledged { .. } => None,
         };
         found.extend(broken.map(|(invariant, detail)| Violation::new(invariant, order, detail)));
     }

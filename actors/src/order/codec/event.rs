@@ -20,7 +20,7 @@ struct EventMessage {
     /// When the step that it opens is asked again, after `at`.
     #[prost(sint64, tag = "2")]
     ask_after: i64,
-    #[prost(oneof = "Kind", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14")]
+    #[prost(oneof = "Kind", tags = "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15")]
     kind: Option<Kind>,
 }
 
@@ -51,6 +51,8 @@ enum Kind {
     Returned(MovedMessage),
     #[prost(message, tag = "14")]
     AttentionNeeded(AttentionNeededMessage),
+    #[prost(message, tag = "15")]
+    AttentionAcknowledged(AttentionAcknowledgedMessage),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -149,6 +151,19 @@ struct AttentionNeededMessage {
     again_after: Option<i64>,
 }
 
+#[derive(Clone, PartialEq, Message)]
+struct AttentionAcknowledgedMessage {
+    #[prost(message, optional, tag = "1")]
+    acknowledgement: Option<Bits>,
+    #[prost(fixed64, tag = "2")]
+    fingerprint: u64,
+    /// 0: every reason.
+    #[prost(uint32, tag = "3")]
+    reason: u32,
+    #[prost(string, tag = "4")]
+    note: String,
+}
+
 /// The event's bytes.
 #[must_use]
 pub fn encode_event(event: &Event) -> Vec<u8> {
@@ -205,6 +220,15 @@ pub fn encode_event(event: &Event) -> Vec<u8> {
                 again_after: again_at.map(|again_at| after(again_at, *at)),
             };
             (*at, None, Kind::AttentionNeeded(message))
+        }
+        Event::AttentionAcknowledged { acknowledgement, fingerprint, reason, note, at } => {
+            let message = AttentionAcknowledgedMessage {
+                acknowledgement: Some(acknowledgement.0.into()),
+                fingerprint: *fingerprint,
+                reason: reason.map_or(0, write_attention),
+                note: note.to_string(),
+            };
+            (*at, None, Kind::AttentionAcknowledged(message))
         }
     };
     let ask_after = ask_at.map_or(0, |ask_at| after(ask_at, at));
@@ -271,6 +295,13 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, Error> {
             step: message.step.map(|step| read_step(Some(step))).transpose()?,
             at,
             again_at: message.again_after.map(then),
+        },
+        Kind::AttentionAcknowledged(message) => Event::AttentionAcknowledged {
+            acknowledgement: OpId(read_bits(message.acknowledgement, "acknowledgement")?),
+            fingerprint: message.fingerprint,
+            reason: (message.reason != 0).then(|| read_attention(message.reason)).transpose()?,
+            note: read_text(&message.note, "note")?,
+            at,
         },
     })
 }

@@ -13,7 +13,7 @@ use crate::codec::Error;
 use crate::codec::wire::{Bits, read_bits};
 use crate::ids::OpId;
 use crate::order::Order;
-use crate::order::state::{Allocation, End, Fulfilment, GiveBack, Placed, Wish};
+use crate::order::state::{Allocation, Concern, End, Fulfilment, GiveBack, Placed, Wish};
 use crate::time::Timestamp;
 use compact_str::CompactString;
 use iso_currency::Currency;
@@ -46,7 +46,7 @@ struct StateMessage {
     #[prost(message, optional, tag = "10")]
     wish: Option<WishMessage>,
     #[prost(message, repeated, tag = "11")]
-    cancels: Vec<CancelMessage>,
+    cancels: Vec<OperationMessage>,
     /// 0 no, 1 cancelled, 2 expired.
     #[prost(uint32, tag = "12")]
     ended: u32,
@@ -62,6 +62,8 @@ struct StateMessage {
     attention: Vec<AttentionMessage>,
     #[prost(message, repeated, tag = "18")]
     timeline: Vec<HappeningMessage>,
+    #[prost(message, repeated, tag = "19")]
+    acknowledgements: Vec<OperationMessage>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -72,10 +74,11 @@ struct WishMessage {
     reason: String,
 }
 
+/// An operation of which only its request matters any more.
 #[derive(Clone, PartialEq, Message)]
-struct CancelMessage {
+struct OperationMessage {
     #[prost(message, optional, tag = "1")]
-    cancel: Option<Bits>,
+    id: Option<Bits>,
     #[prost(fixed64, tag = "2")]
     fingerprint: u64,
 }
@@ -86,6 +89,28 @@ struct AttentionMessage {
     reason: u32,
     #[prost(message, optional, tag = "2")]
     step: Option<StepMessage>,
+    #[prost(bool, tag = "3")]
+    acknowledged: bool,
+}
+
+fn write_concern(concern: &Concern) -> AttentionMessage {
+    let Concern { reason, step, acknowledged } = *concern;
+    AttentionMessage { reason: write_attention(reason), step: step.map(write_step), acknowledged }
+}
+
+fn read_concern(entry: &AttentionMessage) -> Result<Concern, Error> {
+    let step = entry.step.map(|step| read_step(Some(step))).transpose()?;
+    Ok(Concern { reason: read_attention(entry.reason)?, step, acknowledged: entry.acknowledged })
+}
+
+fn write_operations(operations: &[(OpId, u64)]) -> Vec<OperationMessage> {
+    let write = |(id, fingerprint): &(OpId, u64)| OperationMessage { id: Some(id.0.into()), fingerprint: *fingerprint };
+    operations.iter().map(write).collect()
+}
+
+fn read_operations(operations: &[OperationMessage], what: &'static str) -> Result<Vec<(OpId, u64)>, Error> {
+    let read = |message: &OperationMessage| Ok((OpId(read_bits(message.id, what)?), message.fingerprint));
+    operations.iter().map(read).collect()
 }
 
 /// The snapshot's bytes.
@@ -119,11 +144,7 @@ pub fn encode_state(order: &Order) -> Vec<u8> {
             .wish
             .as_ref()
             .map(|wish| WishMessage { cancel: Some(wish.cancel.0.into()), reason: wish.reason.to_string() }),
-        cancels: order
-            .cancels
-            .iter()
-            .map(|(cancel, fingerprint)| CancelMessage { cancel: Some(cancel.0.into()), fingerprint: *fingerprint })
-            .collect(),
+        cancels: write_operations(&order.cancels),
         ended: match order.ended {
             None => 0,
             Some(End::Cancelled) => 1,
@@ -133,12 +154,9 @@ pub fn encode_state(order: &Order) -> Vec<u8> {
         shipments: order.shipments.iter().map(write_shipment).collect(),
         returns: order.returns.iter().map(write_return).collect(),
         fulfil_due: order.fulfil_due.map(|due| due.0),
-        attention: order
-            .attention
-            .iter()
-            .map(|(reason, step)| AttentionMessage { reason: write_attention(*reason), step: step.map(write_step) })
-            .collect(),
+        attention: order.concerns.iter().map(write_concern).collect(),
         timeline: order.timeline.iter().map(|entry| write_happening(entry, placed_at)).collect(),
+        acknowledgements: write_operations(&order.acknowledgements),
     }
     .encode_to_vec()
 }
@@ -158,10 +176,6 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
         }
     };
     let currency = placed.as_ref().map_or(Currency::XXX, |placed| placed.total.currency);
-    let attention = |entry: &AttentionMessage| {
-        let step = entry.step.map(|step| read_step(Some(step))).transpose()?;
-        Ok((read_attention(entry.reason)?, step))
-    };
     Ok(Order {
         placed: placed.map(Arc::new),
         open: message.open.iter().map(read_open).collect::<Result<_, _>>()?,
@@ -193,11 +207,7 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
                 Some(Wish { cancel: OpId(read_bits(wish.cancel, "cancel")?), reason: CompactString::from(wish.reason) })
             }
         },
-        cancels: message
-            .cancels
-            .iter()
-            .map(|cancel| Ok((OpId(read_bits(cancel.cancel, "cancel")?), cancel.fingerprint)))
-            .collect::<Result<_, Error>>()?,
+        cancels: read_operations(&message.cancels, "cancel")?,
         ended: match message.ended {
             0 => None,
             1 => Some(End::Cancelled),
@@ -208,7 +218,8 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
         shipments: message.shipments.iter().map(read_shipment).collect::<Result<_, _>>()?,
         returns: message.returns.iter().map(read_return).collect::<Result<_, _>>()?,
         fulfil_due: message.fulfil_due.map(Timestamp),
-        attention: message.attention.iter().map(attention).collect::<Result<_, Error>>()?,
+        concerns: message.attention.iter().map(read_concern).collect::<Result<_, _>>()?,
+        acknowledgements: read_operations(&message.acknowledgements, "acknowledgement")?,
         timeline: Arc::new(
             message.timeline.into_iter().map(|entry| read_happening(entry, at)).collect::<Result<_, _>>()?,
         ),

@@ -85,6 +85,26 @@ fn events() -> Vec<(&'static str, Event)> {
             "attention_unfulfilled",
             Event::AttentionNeeded { reason: Attention::Unfulfilled, step: None, at, again_at: due },
         ),
+        (
+            "attention_acknowledged",
+            Event::AttentionAcknowledged {
+                acknowledgement: OpId(11),
+                fingerprint: 7,
+                reason: None,
+                note: reference("ticket-1"),
+                at,
+            },
+        ),
+        (
+            "attention_acknowledged_reason",
+            Event::AttentionAcknowledged {
+                acknowledgement: OpId(u128::MAX),
+                fingerprint: u64::MAX,
+                reason: Some(Attention::Contradiction),
+                note: reference("ticket-2"),
+                at,
+            },
+        ),
     ]
 }
 

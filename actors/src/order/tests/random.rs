@@ -33,6 +33,11 @@ enum Act {
         id: u8,
         lines: Vec<(u32, Units)>,
     },
+    /// A person takes care of one reason, or of all.
+    Acknowledge {
+        id: u8,
+        reason: Option<Attention>,
+    },
     /// Time passes; a timer may come too early.
     Wait {
         seconds: i64,
@@ -80,6 +85,8 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..6u8, any::<bool>(), some_lines()).prop_map(|(id, hamburg, lines)| Act::Ship { id, hamburg, lines }),
         2 => (0..6u8, some_lines()).prop_map(|(id, lines)| Act::Return { id, lines }),
         2 => (0..900i64, any::<bool>()).prop_map(|(seconds, tick)| Act::Wait { seconds, tick }),
+        2 => (0..6u8, proptest::option::of(proptest::sample::select(&Attention::ALL[..])))
+            .prop_map(|(id, reason)| Act::Acknowledge { id, reason }),
         2 => any::<usize>().prop_map(Act::Again),
     ]
 }
@@ -146,6 +153,7 @@ impl World {
                 lines: units(&lines),
                 restock: true,
             }),
+            Act::Acknowledge { id, reason } => self.command(acknowledge(600 + u128::from(id), reason)),
             Act::Wait { seconds, tick } => {
                 self.now = self.now.plus(Span::seconds(seconds));
                 if tick {

@@ -89,7 +89,7 @@ fn movements_are_listed_newest_first_and_add_up() {
 }
 
 #[test]
-fn an_order_that_needs_a_person_is_on_a_list_until_it_does_not() {
+fn an_order_that_needs_a_person_is_on_a_list_until_somebody_takes_care_of_it() {
     let mut shop = busy_shop(2);
     let order = OrderId(50);
     assert!(shop.buy(50, "b", "mug", 1));
@@ -103,8 +103,38 @@ fn an_order_that_needs_a_person_is_on_a_list_until_it_does_not() {
         reader.attention(None, 10).unwrap().unwrap().rows.iter().map(|row| row.id).collect()
     };
     assert_eq!(ids(&filled(&shop)), [order]);
+    let note = shop::reference("ticket-1");
+    assert!(
+        shop.order(order, order::Command::Acknowledge { acknowledgement: OpId(1), fingerprint: 1, reason: None, note })
+    );
+    shop.frame();
+    assert_eq!(ids(&filled(&shop)), [], "somebody takes care of it");
+    // Asked to be cancelled, and the provider does not give up what it has reserved: something else.
+    let cancel = order::Command::Cancel { cancel: OpId(2), fingerprint: 1, reason: "changed_mind".to_owned() };
+    assert!(shop.order(order, cancel));
+    let report = |step, answer| order::Command::Report { step, answer };
+    let authorize = order::Step::Authorize { attempt: 1 };
+    assert!(shop.order(order, report(authorize, order::Answer::Done { reference: None })));
+    let no = order::Answer::Refused { code: "no".to_owned() };
+    assert!(shop.order(order, report(order::Step::Void { attempt: 1 }, no)));
+    shop.frame();
+    assert_eq!(ids(&filled(&shop)), [order]);
+}
+
+#[test]
+fn an_order_whose_steps_are_answered_needs_nobody() {
+    let mut shop = busy_shop(2);
+    let order = OrderId(50);
+    assert!(shop.buy(50, "b", "mug", 1));
+    for _ in 0..8 {
+        shop.pass(Span::minutes(30));
+        shop.order(order, order::Command::Tick);
+    }
+    shop.frame();
+    let ids = |reader: &Reader| reader.attention(None, 10).unwrap().unwrap().rows.len();
+    assert_eq!(ids(&filled(&shop)), 1);
     shop.work(order);
     shop.frame();
     assert_eq!(shop.orders[&order].attention(), None);
-    assert_eq!(ids(&filled(&shop)), []);
+    assert_eq!(ids(&filled(&shop)), 0);
 }
