@@ -2,7 +2,7 @@
 
 use crate::config::span;
 use crate::http::call::{Answer, Call};
-use crate::http::idempotency::fingerprint;
+use crate::http::idempotency::{keyed_fingerprint, reuses_key};
 use crate::http::orders::{OrderBody, placed};
 use crate::http::problem::{Problem, kinds};
 use crate::http::reply::Reply;
@@ -59,7 +59,10 @@ const CHANGE_FAILS: &[&kinds::Kind] = &[
 
 /// `POST /v1/carts/{cart}/checkout`
 pub const CHECK_OUT: Spec = Spec::post("/v1/carts/{cart}/checkout", "checkOutCart", "Turns a cart into an order.")
-    .about("A cart becomes one order, for ever: another checkout with the same content answers with the same order.")
+    .about(
+        "A cart becomes one order, for ever: whoever checks it out again, with any key, is answered with that order as it was \
+         placed, whatever the new request says. Only the key that placed it, with other content, is refused as reused.",
+    )
     .tag("carts")
     .idempotent()
     .purchase()
@@ -211,13 +214,13 @@ pub async fn delete_line(call: Call) -> Answer {
 pub async fn check_out(mut call: Call) -> Answer {
     let cart: CartId = call.path("cart")?;
     let body: CheckOutCart = call.json().await?;
-    let fingerprint = fingerprint(&body);
+    let fingerprint = keyed_fingerprint(call.op(cart), &body);
     let id = call.app.engine().ids().order_of_cart(cart);
     let _permit = call.permit(cart.slot())?;
     let check_out = CheckOut { order: id, token: body.payment_token, delivery: body.delivery, fingerprint };
     let done = call.ask(EntityId::Cart(cart), Question::CheckOut(Box::new(check_out))).await?;
     if let View::Order(order) = &done.view
-        && order.placement().is_some_and(|placement| placement.fingerprint != fingerprint)
+        && order.placement().is_some_and(|placement| reuses_key(placement.fingerprint, fingerprint))
     {
         return Err(Problem::from(Failure::Order(order::Refusal::Reused)));
     }

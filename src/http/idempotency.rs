@@ -3,6 +3,7 @@
 use crate::http::problem::{Problem, kinds};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
+use stampede_actors::ids::OpId;
 
 /// The request's header.
 pub const HEADER: HeaderName = HeaderName::from_static("idempotency-key");
@@ -106,6 +107,19 @@ pub fn fingerprint(body: &impl Serialize) -> u64 {
     })
 }
 
+/// Tells requests for what is made once, whatever key asks for it, as a cart's order is: half of it tells the key, half
+/// the content. `key` is unique to the key and its scope.
+#[must_use]
+pub fn keyed_fingerprint(key: OpId, body: &impl Serialize) -> u64 {
+    (key.0 as u64) << 32 | fingerprint(body) >> 32
+}
+
+/// Has `later` the key of `earlier`, and other content? Another key asks for the same thing again, whatever its content.
+#[must_use]
+pub fn reuses_key(earlier: u64, later: u64) -> bool {
+    earlier >> 32 == later >> 32 && earlier != later
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)] // a failed step fails the test
@@ -152,5 +166,15 @@ mod tests {
         let of = |text: &str| fingerprint(&serde_json::from_str::<Body>(text).unwrap());
         assert_eq!(of(r#"{"units":1}"#), of(r#"{ "note": null, "units": 1 }"#));
         assert_ne!(of(r#"{"units":1}"#), of(r#"{"units":2}"#));
+    }
+
+    #[test]
+    fn a_keyed_fingerprint_tells_another_key_from_another_content() {
+        let print = |key: u128, token: &str| keyed_fingerprint(OpId(key), &serde_json::json!({ "token": token }));
+        let first = print(7 << 64 | 1, "a");
+        assert!(!reuses_key(first, print(7 << 64 | 1, "a")), "a repeat");
+        assert!(reuses_key(first, print(7 << 64 | 1, "b")), "the same key, something else");
+        assert!(!reuses_key(first, print(7 << 64 | 2, "a")), "another key");
+        assert!(!reuses_key(first, print(7 << 64 | 2, "b")), "another key, something else");
     }
 }

@@ -10,7 +10,7 @@ fn open(server: &Server, key: &str) -> String {
 
 #[test]
 fn a_cart_is_filled_and_becomes_an_order_for_ever() {
-    let server = Server::start();
+    let mut server = Server::start();
     server.stock("hoodie", 10);
     server.stock("mug", 10);
     let cart = open(&server, "c");
@@ -40,8 +40,15 @@ fn a_cart_is_filled_and_becomes_an_order_for_ever() {
         let again = server.post(&path, key, &body).expect(201);
         assert_eq!((again.header("idempotency-replayed"), &again.body), (Some("true"), &order.body), "{key}");
     }
-    let other = server.post(&path, "k", &json!({ "payment_token": "tok_other" }));
-    assert_eq!(other.problem(), (422, "idempotency_key_reused".into()));
+    let other_content = json!({ "payment_token": "tok_other" });
+    assert_eq!(server.post(&path, "k", &other_content).problem(), (422, "idempotency_key_reused".into()));
+    let other_key = server.post(&path, "another", &other_content).expect(201);
+    assert_eq!((other_key.header("idempotency-replayed"), &other_key.body), (Some("true"), &order.body));
+    server.crash_and_restart();
+    let line = |sku: &str, units: u32| server.put(&format!("/v1/carts/{cart}/lines/{sku}"), &json!({ "units": units }));
+    let later = server.post(&path, "yet-another", &other_content).expect(201);
+    assert_eq!((later.header("idempotency-replayed"), &later.body), (Some("true"), &order.body));
+    assert_eq!(server.post(&path, "k", &other_content).problem(), (422, "idempotency_key_reused".into()));
 
     assert_eq!(line("hoodie", 3).problem(), (409, "cart_checked_out".into()));
     let read = server.get(&format!("/v1/carts/{cart}")).expect(200).json();

@@ -57,7 +57,8 @@ impl OrderActor {
     /// Express or cart: starts to place the order, joins the one that is being placed, or repeats the placed one.
     fn place(&mut self, request: PlaceRequest, cart: Option<CartHalf>, reply: ReplyTo, context: &mut Context<Self>) {
         if let Some(placement) = self.shell.aggregate.placement() {
-            if placement.fingerprint == request.fingerprint {
+            // A cart's order answers whoever asks for it; whether that key may ask so, the edge knows.
+            if placement.fingerprint == request.fingerprint || cart.is_some() {
                 return self.replay(reply);
             }
             return reply.fail(order::Refusal::Reused.into());
