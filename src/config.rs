@@ -81,6 +81,9 @@ impl Config {
         if self.log.frame_bytes.0 < 1024 {
             complain("log.frame-bytes must be at least 1KiB".into());
         }
+        if self.log.sync_delay > Duration::from_secs(10) {
+            complain("log.sync-delay must not be longer than 10s".into());
+        }
         if self.api.bind == self.ops.bind && self.api.bind.port() != 0 {
             complain("api.bind and ops.bind must differ".into());
         }

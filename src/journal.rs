@@ -185,6 +185,8 @@ pub struct Config {
     pub queue_records: usize,
     /// Events in those records, all together.
     pub queue_events: usize,
+    /// Each frame is written so much later, as if the disk were slower: for tests and measurements.
+    pub sync_delay: Span,
     /// zstd level of the archive.
     pub archive_level: i32,
     /// Archived segments older than this are deleted once two full checkpoint files cover them; `None`: kept for ever.
@@ -202,6 +204,7 @@ impl Default for Config {
             idle_seal: Span::millis(50),
             queue_records: 65_536,
             queue_events: 262_144,
+            sync_delay: Span(0),
             archive_level: 1,
             archive_max_age: None,
             log_id: None,

@@ -1,7 +1,7 @@
 //! One flag per setting, made from the catalogue.
 
 use super::layers::flag_name;
-use super::settings::catalogue;
+use super::settings::{FOR_MEASURING, catalogue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -78,6 +78,7 @@ impl Args for Flags {
                 .value_name(if setting.kind.contains('|') { setting.kind.into() } else { setting.kind.to_uppercase() })
                 .help(setting.doc[0].trim())
                 .help_heading("Settings (see `stampede config explain`)")
+                .hide(FOR_MEASURING.contains(&setting.name))
                 .action(ArgAction::Set);
             // `--measure` alone means yes.
             let arg = match setting.kind {

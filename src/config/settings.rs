@@ -168,6 +168,9 @@ settings! {
         /// How long full log files stay in the archive.
         /// Effect: "never" keeps the whole history; a shorter one still keeps what no checkpoint covers.
         archive_max_age: Option<Duration> = "log.archive-max-age", "never";
+        /// Makes every sync of the log so much slower. For tests and measurements only.
+        /// Errors: over 10s, no start. Effect: answers with an effect wait for it.
+        sync_delay: Duration = "log.sync-delay", "0s";
     }
 
     /// The store of snapshots and lists: a cache that the log can rebuild.
@@ -250,6 +253,9 @@ settings! {
 fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
 }
+
+/// Settings that `--help` leaves out, because only tests and measurements use them. They are explained like all others.
+pub const FOR_MEASURING: &[&str] = &["log.sync-delay"];
 
 macro_rules! config {
     ($($field:ident: $group:ident),+ $(,)?; $($own:ident: $own_kind:ty),+ $(,)?) => {

@@ -77,6 +77,8 @@ fn wrong_values_are_reported_together_with_their_source() {
 fn contradictions_are_errors() {
     assert_eq!(file("[holds]\nttl = \"40m\"\n").unwrap_err(), ["holds.ttl must not be longer than holds.max-total"]);
     assert_eq!(file("shards = 0").unwrap_err(), ["shards must be 1 to 4096"]);
+    let late = file("[log]\nsync-delay = \"11s\"\n").unwrap_err();
+    assert_eq!(late, ["log.sync-delay must not be longer than 10s"]);
 }
 
 #[test]

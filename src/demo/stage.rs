@@ -209,7 +209,7 @@ async fn replay_all(shop: &Rc<Shop>) {
         let mut last = String::new();
         for _ in 0..5 {
             match shop.pool.send(&request, Duration::from_secs(10)).await {
-                Ok(answer) if !matches!(answer.status(), 429 | 503) => {
+                Ok(answer) if !matches!(answer.status(), 429 | 503) && answer.code() != "idempotency_key_in_flight" => {
                     return shop.ledger.borrow_mut().replayed(index, answer.status(), &answer.body);
                 }
                 Ok(answer) => last = format!("{} {}", answer.status(), answer.code()),

@@ -98,6 +98,9 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let opened = Wal::open(&disk, &dir, journal_config(&config), &*boot_clock)?;
     let ids = Ids::open(&dir).map_err(Error::io("cannot read or make the server's secret"))?;
     report(&opened);
+    if !config.log.sync_delay.is_zero() {
+        tracing::warn!(delay = ?config.log.sync_delay, "every sync of the log is delayed on purpose: log.sync-delay");
+    }
     let head = opened.log.head();
     let (log, queue) = (opened.log, opened.queue);
     let log_frames = Arc::new(LogFrames::new(Arc::clone(&log)));
@@ -254,6 +257,7 @@ fn journal_config(config: &Config) -> journal::Config {
 fn settings(config: &Config) -> Settings {
     Settings {
         sku: Arc::new(sku::Terms {
+        sync_delay: span(config.log.sync_delay),
             max_hold: span(config.holds.max_total),
             remember: span(config.idempotency.keep),
             ..sku::Terms::default()

@@ -245,7 +245,11 @@ impl Call {
     /// # Errors
     /// Whatever the entity or the world said.
     pub async fn ask(&self, entity: EntityId, question: Question) -> Result<Done, Failure> {
-        let answer = lane::ask(entity, question, self.app.answer_within).await;
+        let within = self.app.answer_within;
+        let answer = match self.key {
+            Some(_) => lane::ask_keyed(entity, question, within).await,
+            None => lane::ask(entity, question, within).await,
+        };
         if let Err(Failure::Overloaded | Failure::NoRoom(NoRoom::Busy)) = answer {
             metrics::shed(metrics::Shed::Busy);
         }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// The writing end of an open log. There is one.
 pub struct Wal {
@@ -158,6 +159,10 @@ impl CommitLog for Wal {
         let (bytes, hash) = body.seal(place);
         debug_assert!(bytes.len().is_multiple_of(BLOCK));
         let written = bytes.len() as u64;
+        let delay = Duration::from_micros(u64::try_from(self.log.config.sync_delay.0).unwrap_or(0));
+        if !delay.is_zero() {
+            std::thread::sleep(delay);
+        }
         if let Err(error) = segment.file.write_synced(segment.offset, bytes) {
             let error = Error::io("write", &segment.path)(error);
             return self.stop(error);

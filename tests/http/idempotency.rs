@@ -4,6 +4,7 @@ use crate::client;
 use crate::server::{Server, order, unique};
 use serde_json::json;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
 #[test]
 fn a_replay_has_the_same_bytes_whatever_became_of_the_order() {
@@ -216,4 +217,32 @@ fn a_client_that_hangs_up_loses_nothing() {
     let again = server.buy(&key, "ada", "hoodie", 1).expect(201);
     assert_eq!(again.header("idempotency-replayed"), Some("true"));
     assert_eq!(server.available("hoodie"), 9);
+}
+
+/// The first request waits for a slow disk: its repeat is told when to come again, and then gets the same order.
+#[test]
+fn s15_a_repeat_in_flight_is_told_when_to_come_again() {
+    let mut server = Server::start();
+    server.stock("ticket", 1);
+    server.crash_and_restart_with(&["--log-sync-delay", "3s"]);
+    let (first, repeat, waited) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| server.buy("one-click", "ada", "ticket", 1));
+        std::thread::sleep(Duration::from_millis(300));
+        let began = Instant::now();
+        let repeat = server.buy("one-click", "ada", "ticket", 1);
+        (first.join().unwrap().expect(201), repeat, began.elapsed())
+    });
+    assert_eq!(repeat.problem(), (409, "idempotency_key_in_flight".into()));
+    assert_eq!(repeat.header("retry-after"), Some("1"));
+    let body = repeat.json();
+    assert_eq!((&body["operation_state"], &body["retryable"]), (&json!("in_progress"), &json!(true)));
+    assert!((1_000..1_500).contains(&body["retry_after_ms"].as_u64().unwrap()), "{body}");
+    assert!(waited >= Duration::from_millis(900) && waited < Duration::from_millis(2_600), "{waited:?}");
+    assert_eq!(first.header("idempotency-replayed"), None);
+
+    let later = server.buy("one-click", "ada", "ticket", 1).expect(201);
+    assert_eq!((later.header("idempotency-replayed"), &later.body), (Some("true"), &first.body));
+    let metrics = client::send(server.operations, "GET", "/metrics", &[], None).expect(200).text();
+    let counted = "stampede_idempotency_requests_total{outcome=\"in_flight_conflict\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
 }

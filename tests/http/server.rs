@@ -65,6 +65,13 @@ impl Server {
 
     /// Kills it (SIGKILL) and starts it again on the same directory.
     pub fn crash_and_restart(&mut self) {
+        let flags: Vec<String> = self.flags.clone();
+        self.crash_and_restart_with(&flags.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    /// The same, with other flags from now on.
+    pub fn crash_and_restart_with(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         (self.child, self.api, self.operations) = spawn(program(), self.dir.path(), &self.flags);

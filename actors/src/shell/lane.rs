@@ -23,6 +23,9 @@ use std::time::Duration;
 /// How often a lane looks for askers whose time is up.
 const TICK: Duration = Duration::from_millis(50);
 
+/// How long a repeat waits for the first request with its key (S15).
+pub const REPEAT_WAITS: Duration = Duration::from_secs(1);
+
 /// Where an asker waits. The generation tells a late answer from one for the slot's next user (S12).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReplySlot {
@@ -249,9 +252,22 @@ pub(crate) fn reply(to: ReplySlot, reply: Reply) {
 /// # Panics
 /// When this thread is no lane.
 pub fn ask(to: EntityId, question: Question, within: Duration) -> Ask {
+    start(to, question, within, None)
+}
+
+/// The same for a request with an idempotency key. When it turns out to repeat what is not committed yet, it waits for
+/// [`REPEAT_WAITS`] in all, and then for [`Failure::InFlight`] (S15).
+///
+/// # Panics
+/// When this thread is no lane.
+pub fn ask_keyed(to: EntityId, question: Question, within: Duration) -> Ask {
+    start(to, question, within, Some(within.min(REPEAT_WAITS)))
+}
+
+fn start(to: EntityId, question: Question, within: Duration, repeat_within: Option<Duration>) -> Ask {
     let Some(lane) = Lane::current() else { panic!("ask() needs a thread that is a lane") };
-    let due = lane.ticks.get() + 1 + within.as_millis().div_ceil(TICK.as_millis()) as u64;
-    let slot = lane.slots.borrow_mut().take(lane.id, due);
+    let tick_after = |wait: Duration| lane.ticks.get() + 1 + wait.as_millis().div_ceil(TICK.as_millis()) as u64;
+    let slot = lane.slots.borrow_mut().take(lane.id, tick_after(within), repeat_within.map(tick_after));
     lane.send(Envelope { to, question, reply: ReplyTo::new(Address::Slot(slot)), rests_on: Position(0) });
     Ask { lane, slot }
 }
@@ -285,7 +301,10 @@ struct Slots {
 
 struct Slot {
     generation: u32,
+    /// The tick at which its asker gives up.
     due: u64,
+    /// The same, should the answer be that of an earlier request which is not committed yet.
+    repeat_due: Option<u64>,
     waker: Option<Waker>,
     state: SlotState,
 }
@@ -299,14 +318,14 @@ enum SlotState {
 }
 
 impl Slots {
-    fn take(&mut self, lane: LaneId, due: u64) -> ReplySlot {
+    fn take(&mut self, lane: LaneId, due: u64, repeat_due: Option<u64>) -> ReplySlot {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, due: 0, waker: None, state: SlotState::Free });
+            self.slots.push(Slot { generation: 0, due: 0, repeat_due: None, waker: None, state: SlotState::Free });
             (self.slots.len() - 1) as u32
         });
         let entry = &mut self.slots[slot as usize];
         entry.state = SlotState::Waiting;
-        entry.due = due;
+        (entry.due, entry.repeat_due) = (due, repeat_due);
         ReplySlot { lane, slot, generation: entry.generation }
     }
 
@@ -337,8 +356,14 @@ impl Slots {
 
     fn fail_overdue(&mut self, now: u64) {
         for slot in &mut self.slots {
-            if slot.due <= now && matches!(slot.state, SlotState::Waiting | SlotState::Held(_)) {
-                slot.ready(Err(Failure::OutcomeUnknown));
+            match &slot.state {
+                SlotState::Held(Ok(Done { replayed: true, .. })) if slot.repeat_due.is_some_and(|due| due <= now) => {
+                    slot.ready(Err(Failure::InFlight));
+                }
+                SlotState::Waiting | SlotState::Held(_) if slot.due <= now => {
+                    slot.ready(Err(Failure::OutcomeUnknown));
+                }
+                SlotState::Waiting | SlotState::Held(_) | SlotState::Free | SlotState::Ready(_) => {}
             }
         }
     }

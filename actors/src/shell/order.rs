@@ -6,16 +6,13 @@ use crate::order::placing::{HoldAnswer, Next, PlaceRequest, Placing};
 use crate::order::{self, Order};
 use crate::record::{Entry, Event, Position};
 use crate::shell::entity::{Executed, Shell, misrouted};
-use crate::shell::lane;
+use crate::shell::lane::{self, REPEAT_WAITS};
 use crate::shell::message::{Address, CartHalf, Done, Envelope, Failure, Question, ReplyTo, View};
 use crate::shell::post::Deliver;
 use crate::sku;
 use crate::time::Span;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use std::time::Duration;
-
-/// How long a repeat waits for the first request with its key (S15).
-const REPEAT_WAITS: Duration = Duration::from_secs(1);
 
 /// Most repeats that wait at once.
 const MAX_REPEATS: usize = 256;
@@ -38,11 +35,13 @@ struct Underway {
 pub(crate) struct OrderActor {
     shell: Shell<Order>,
     underway: Option<Box<Underway>>,
+    /// What a replay rests on: the record of the placement. Zero when it was read back: it is committed then.
+    placed_by: Position,
 }
 
 impl OrderActor {
     pub fn new(shell: Shell<Order>) -> OrderActor {
-        OrderActor { shell, underway: None }
+        OrderActor { shell, underway: None, placed_by: Position(0) }
     }
 
     fn id(&self) -> OrderId {
@@ -92,8 +91,9 @@ impl OrderActor {
         rounds.get()
     }
 
+    /// Answers with the order as it was placed, which does not wait for what has happened to it since.
     fn replay(&mut self, reply: ReplyTo) {
-        let executed = Ok(Executed { replayed: true, rests_on: self.shell.cell.last.get() });
+        let executed = Ok(Executed { replayed: true, rests_on: self.placed_by });
         self.shell.answer(reply, executed, |order| View::Order(Box::new(order.clone())));
     }
 
@@ -166,6 +166,9 @@ impl OrderActor {
             executed.replayed = false;
             executed
         });
+        if let Ok(executed) = &executed {
+            self.placed_by = executed.rests_on;
+        }
         if executed.is_err() {
             // Nothing was written: the holds are given back like after a refusal.
             let release = self.underway.as_ref().map(|underway| underway.placing.granted()).unwrap_or_default();

@@ -6,6 +6,7 @@ mod support;
 use stampede_actors::cart;
 use stampede_actors::ids::{CartId, EntityId, HoldId, LocationId, OpId, OrderId, Reference, Slot, with_slot};
 use stampede_actors::journal::NoRoom;
+use stampede_actors::order;
 use stampede_actors::record::{Event, Position};
 use stampede_actors::shell::message::CheckOut;
 use stampede_actors::shell::{Failure, Question, View, lane};
@@ -338,6 +339,35 @@ fn s15_a_repeat_waits_for_the_first_and_then_says_that_it_is_in_flight() {
         world.loader.pause(false);
         assert!(matches!(first.await, Err(Failure::NotPlaced(_))), "z is unknown");
         assert_eq!(world.available("x").await, 1, "its hold on x was given back");
+    });
+}
+
+/// The order is placed, but the disk is slow: a repeat is told so after a second, and whoever has no key waits on.
+#[test]
+fn s15_a_repeat_does_not_wait_for_a_slow_disk_either() {
+    run(async || {
+        let world = World::new(|_| {});
+        world.stock("x", 1).await;
+        world.pause_log();
+        let place = || Question::Place(request("b", &["x"]));
+        let first = lane::ask_keyed(order_entity(5), place(), Duration::from_secs(60));
+        world.settle(50).await;
+        let patient = lane::ask(order_entity(5), place(), Duration::from_secs(60));
+        let repeat = lane::ask_keyed(order_entity(5), place(), Duration::from_secs(60));
+        let began = tokio::time::Instant::now();
+        assert_eq!(repeat.await.unwrap_err(), Failure::InFlight);
+        let waited = began.elapsed();
+        assert!(waited >= lane::REPEAT_WAITS && waited < lane::REPEAT_WAITS * 2, "{waited:?}");
+        world.settle(3_000).await;
+        world.resume_log();
+        assert!(!first.await.unwrap().replayed, "the first is no repeat: it waits for as long as it was told");
+        assert!(patient.await.unwrap().replayed);
+        // What happens to the order later is not committed yet; that it was placed is.
+        world.pause_log();
+        let cancel = order::Command::Cancel { cancel: OpId(1), fingerprint: 1, reason: "no".to_owned() };
+        let _cancelled = lane::ask(order_entity(5), Question::Order(Box::new(cancel)), Duration::from_secs(60));
+        world.settle(50).await;
+        assert!(lane::ask_keyed(order_entity(5), place(), Duration::from_secs(60)).await.unwrap().replayed);
     });
 }
 
