@@ -1,4 +1,4 @@
-//! Tells the program which commit it was built from: `unknown` without git, or when this is no checkout of ours.
+//! Tells the program which commit and compiler it was built from: `unknown` without git, or when this is no checkout of ours.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,6 +10,7 @@ fn main() {
         println!("cargo::rerun-if-changed={log}");
     }
     println!("cargo::rustc-env=BUILD_TARGET={}", std::env::var("TARGET").unwrap_or_default());
+    println!("cargo::rustc-env=BUILD_RUSTC={}", rustc().unwrap_or_else(|| "unknown".into()));
     println!("cargo::rustc-env=BUILD_COMMIT={}", commit().unwrap_or_else(|| "unknown".into()));
 }
 
@@ -21,6 +22,12 @@ fn commit() -> Option<String> {
         return None;
     }
     git(&["rev-parse", "--short=12", "HEAD"])
+}
+
+/// The version of the compiler: `1.95.0`.
+fn rustc() -> Option<String> {
+    let output = Command::new(std::env::var_os("RUSTC")?).arg("--version").output().ok()?;
+    String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1).map(ToOwned::to_owned)
 }
 
 fn git(arguments: &[&str]) -> Option<String> {

@@ -18,6 +18,7 @@ pub use start::Error;
 use crate::config::{Config, Placement};
 use crate::feed::projection::{Reader, worker};
 use crate::journal::{self, CommitListener, Committed, Log, Stopped};
+use crate::store;
 use crate::workflows::WorkflowThread;
 use parking_lot::Mutex;
 use stampede_actors::ids::Slot;
@@ -44,6 +45,7 @@ pub(crate) struct Inner {
     listener: Arc<Listener>,
     queue: Arc<journal::Queue>,
     reader: Reader,
+    store: Arc<store::Vitals>,
     projection: worker::Handle,
     projection_worker: Mutex<Option<worker::Worker>>,
     workflows: WorkflowThread,
@@ -140,6 +142,12 @@ impl Engine {
     #[must_use]
     pub fn reader(&self) -> &Reader {
         &self.0.reader
+    }
+
+    /// What the store was asked for.
+    #[must_use]
+    pub fn store(&self) -> &store::Vitals {
+        &self.0.store
     }
 
     /// Has the projection write: what a list shows then includes everything committed until now.

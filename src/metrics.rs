@@ -7,16 +7,19 @@
 pub mod catalogue;
 mod committed;
 mod families;
+mod histograms;
+mod hot;
 pub mod process;
 pub mod sampled;
 mod words;
 
-pub use committed::committed;
+pub use committed::{committed, followed};
 pub use families::get;
-pub use words::{ATTENTION, Checkout, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
+pub use words::{ATTENTION, Checkout, HoldEnd, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
 
 use crate::feed::Queue;
 use crate::http::routes::Route;
+use stampede_actors::time::Span;
 use std::time::Duration;
 
 /// Counts an answered request.
@@ -50,17 +53,22 @@ pub fn key(outcome: KeyOutcome) {
 /// Counts a purchase.
 pub fn checkout(outcome: Checkout, took: Duration) {
     get().checkouts[outcome as usize].increment(1);
-    get().checkout_stages[Stage::Total as usize].record(took.as_secs_f64());
+    get().checkout_stages[Stage::Total as usize].record(took);
 }
 
 /// Records how long a purchase waited for its permit.
 pub fn admitted(took: Duration) {
-    get().checkout_stages[Stage::Admission as usize].record(took.as_secs_f64());
+    get().checkout_stages[Stage::Admission as usize].record(took);
 }
 
 /// Records how long a step took, from being asked for to its definite answer being committed.
 pub fn step(queue: Queue, took: Duration) {
     get().workflows[queue as usize].record(took.as_secs_f64());
+}
+
+/// Records how long a hold lasted that has ended now.
+pub fn hold_ended(end: HoldEnd, lasted: Span) {
+    get().hold_ends[end as usize].record(lasted.0 as f64 / 1e6);
 }
 
 fn status_class(status: u16) -> usize {
@@ -84,7 +92,8 @@ pub fn upkeep() {
 #[must_use]
 pub fn render() -> String {
     process::sample();
-    let text = get().exporter.render();
+    let mut text = get().exporter.render();
+    get().own.render(&mut text);
     let series = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
     get().series.set(series as f64);
     text

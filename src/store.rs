@@ -7,10 +7,12 @@
 
 mod batch;
 mod disk;
+mod measured;
 mod memory;
 
 pub use batch::Batch;
 pub use disk::{DiskStore, Limits};
+pub use measured::{Measured, Operation, Vitals};
 pub use memory::MemoryStore;
 
 /// What a row is about. The number is the first byte of its key on disk: never change or reuse one.

@@ -9,6 +9,7 @@
 mod address;
 mod cart;
 mod directory;
+pub mod durations;
 mod entity;
 pub mod fabric;
 pub mod lane;

@@ -106,6 +106,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let log_frames = Arc::new(LogFrames::new(Arc::clone(&log)));
     let frames: Arc<dyn FrameSource> = log_frames.clone();
 
+    let store_vitals = Arc::new(store::Vitals::default());
     let (projection, caught_up) = projection::recovery::recover(
         &projection::recovery::Start {
             log: log.id(),
@@ -115,7 +116,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
             full: &|| projection::full::newest(&log),
             limits: Limits::default(),
         },
-        &|afresh| open_store(&dir.join("store"), &config, afresh),
+        &|afresh| open_store(&dir.join("store"), &config, &store_vitals, afresh),
     )?;
     let worker = worker::Worker::start(projection, Arc::clone(&frames), projection_pace(&config))
         .map_err(Error::io("cannot start the projection's thread"))?;
@@ -158,6 +159,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
         listener,
         queue,
         reader: handle.reader().clone(),
+        store: store_vitals,
         projection: handle,
         projection_worker: Mutex::new(Some(worker)),
         workflows,
@@ -232,10 +234,15 @@ fn mark_of(checkpoint: &Checkpoint) -> Mark {
     Mark { seq: checkpoint.seq, hash: checkpoint.hash, position: checkpoint.position, at: checkpoint.at }
 }
 
-fn open_store(path: &Path, config: &Config, afresh: bool) -> Result<Arc<dyn Store>, store::Error> {
+fn open_store(
+    path: &Path,
+    config: &Config,
+    vitals: &Arc<store::Vitals>,
+    afresh: bool,
+) -> Result<Arc<dyn Store>, store::Error> {
     let limits = store::Limits { cache_bytes: config.store.cache_bytes.0, ..store::Limits::default() };
     let store = if afresh { DiskStore::create(path, limits)? } else { DiskStore::open(path, limits)? };
-    Ok(Arc::new(store))
+    Ok(Arc::new(store::Measured::new(store, Arc::clone(vitals))))
 }
 
 fn projection_pace(config: &Config) -> worker::Pace {
@@ -250,6 +257,7 @@ fn journal_config(config: &Config) -> journal::Config {
         idle_seal: span(config.log.idle_seal),
         queue_records: config.log.queue_records,
         archive_max_age: config.log.archive_max_age.map(span),
+        sync_delay: span(config.log.sync_delay),
         ..journal::Config::default()
     }
 }
@@ -257,7 +265,6 @@ fn journal_config(config: &Config) -> journal::Config {
 fn settings(config: &Config) -> Settings {
     Settings {
         sku: Arc::new(sku::Terms {
-        sync_delay: span(config.log.sync_delay),
             max_hold: span(config.holds.max_total),
             remember: span(config.idempotency.keep),
             ..sku::Terms::default()

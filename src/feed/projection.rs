@@ -25,6 +25,7 @@ pub use rows::{Snapshot, SnapshotReader, applied};
 pub use sweep::Swept;
 
 use crate::journal::{Committed, Hash, Head, LogId, Seq};
+use crate::metrics::HoldEnd;
 use crate::store::{self, Batch, Store, Table};
 use crate::verify::{Share, Totals};
 use cells::Shared;
@@ -35,7 +36,7 @@ use stampede_actors::ids::{EntityId, SkuId};
 use stampede_actors::record::{Entry, Event, Position, Version};
 use stampede_actors::sku::Movement;
 use stampede_actors::sku::codec::encode_remembered;
-use stampede_actors::time::Timestamp;
+use stampede_actors::time::{Span, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -137,6 +138,8 @@ pub struct Projection {
     batch: Batch,
     totals: Totals,
     sweep: sweep::Cursors,
+    /// Told of holds that end.
+    on_hold_end: Option<fn(HoldEnd, Span)>,
 }
 
 impl Projection {
@@ -157,7 +160,13 @@ impl Projection {
             batch: Batch::default(),
             totals: applied.totals,
             sweep: sweep::Cursors::default(),
+            on_hold_end: None,
         })
+    }
+
+    /// From now on this hears how holds end, and how long they had lasted.
+    pub fn tell_of_holds(&mut self, on_hold_end: fn(HoldEnd, Span)) {
+        self.on_hold_end = Some(on_hold_end);
     }
 
     /// Answers questions about what was taken in and written, from any thread.
@@ -253,7 +262,11 @@ impl Projection {
         if became_dirty {
             self.changed.push(entity.clone());
         }
-        let (EntityId::Sku(sku), Followed { movement, remembered }) = (entity, followed) else { return Ok(()) };
+        let Followed { movement, remembered, hold_ended } = followed;
+        if let (Some((end, lasted)), Some(tell)) = (hold_ended, self.on_hold_end) {
+            tell(end, lasted);
+        }
+        let EntityId::Sku(sku) = entity else { return Ok(()) };
         if let Some(movement) = movement {
             self.movements.entry(sku.clone()).or_default().push((entry.version, movement));
         }

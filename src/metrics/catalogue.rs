@@ -71,7 +71,7 @@ pub struct Metric {
 /// Stands for values that no label set knows.
 pub const OTHER: &str = "_other";
 /// Most shards that are exported one by one.
-pub const MAX_SHARDS: usize = 64;
+pub const MAX_SHARDS: usize = stampede_actors::shell::stats::SHARDS_APART;
 /// Most currencies that are exported one by one.
 pub const MAX_CURRENCIES: usize = 32;
 
@@ -151,6 +151,12 @@ pub const ORDER_STATES: &[&str] = &[
     "cancelled",
     "expired",
 ];
+/// What a store is asked for.
+pub const STORE_OPERATIONS: &[&str] = &["get", "contains", "range", "write", "flush", "sync"];
+/// Ranks of the most wanted SKUs.
+pub const RANKS: &[&str] = &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
+/// What may go on that is not daily business.
+pub const SCENARIOS: &[&str] = &["fault", "load_test"];
 /// Kinds of entities.
 pub const ACTORS: &[&str] = &["sku", "cart", "order"];
 
@@ -170,7 +176,7 @@ catalogue! {
 
     /// Purchases asked for, by outcome; only `error` and `shed_after_admission` spend error budget.
     CHECKOUTS = counter "stampede_checkout_requests_total" [outcome: Of(super::Checkout::WORDS)];
-    /// Purchases, in seconds: `admission` until the permit, `total` until the answer.
+    /// Purchases, in seconds: `admission` until the permit, `reserve` from reaching the order to all units being held, `journal` from being placed to being committed, `total` until the answer.
     CHECKOUT_DURATION = seconds "stampede_checkout_duration_seconds" [stage: Of(super::Stage::WORDS)];
     /// What became of orders, counted when committed.
     ORDERS = counter "stampede_orders_total" [outcome: Of(super::OrderOutcome::WORDS)];
@@ -178,6 +184,9 @@ catalogue! {
     REVENUE = counter "stampede_revenue_minor_units_total" [currency: Currencies];
     /// Holds that came to this state, counted when committed.
     HOLD_TRANSITIONS = counter "stampede_hold_transitions_total" [to: Of(super::HoldState::WORDS)];
+
+    /// How long holds lasted, by how they ended, in seconds, counted when the store takes it in.
+    HOLD_DURATION = long_seconds "stampede_hold_duration_seconds" [end: Of(super::HoldEnd::WORDS)];
 
     /// Units claimed beyond what is on hand; anything but 0 is a bug.
     OVERSOLD = counter "stampede_oversold_units_total" [];
@@ -191,6 +200,8 @@ catalogue! {
     ORDERS_BY_STATE = gauge "stampede_orders" [state: Of(ORDER_STATES)];
     /// Orders whose money was taken, less charges: anything but 0 is a bug.
     LEDGER = gauge "stampede_ledger_discrepancy_charges" [];
+    /// Share of all holds of the last half minute or so that went to the most wanted SKU, the next, and so on: 0 to 1, and at least that much.
+    HOT_SKU_SHARE = gauge "stampede_hot_sku_share_ratio" [rank: Of(RANKS)];
     /// Questions delivered to a shard's entities.
     SHARD_REQUESTS = counter "stampede_shard_requests_total" [shard: Shards];
 
@@ -198,6 +209,10 @@ catalogue! {
     PERMITS_IN_USE = gauge "stampede_shard_permits_in_use" [shard: Shards];
     /// Most purchases that a shard admits at once.
     PERMITS_CAPACITY = gauge "stampede_shard_permits_capacity" [shard: Shards];
+    /// From a question's being sent to its being handled, in seconds: how saturated a shard is. One question in 13 is timed.
+    SHARD_WAIT = seconds "stampede_shard_wait_seconds" [shard: Shards];
+    /// How long handling a question took, in seconds. One question in 13 is timed.
+    ACTOR_HANDLE = seconds "stampede_actor_handle_duration_seconds" [actor: Of(ACTORS)];
     /// Entities in memory.
     ACTORS_WARM = gauge "stampede_actors_warm" [actor: Of(ACTORS)];
     /// Entities started.
@@ -245,11 +260,17 @@ catalogue! {
     JOURNAL_BYTES = gauge "stampede_journal_bytes" [backend: Of(BACKENDS)];
     /// How long reading the log back took at the start, in seconds.
     JOURNAL_RECOVERY = gauge "stampede_journal_recovery_seconds" [backend: Of(BACKENDS)];
+    /// Operations of the store.
+    STORE_OPERATIONS_TOTAL = counter "stampede_store_operations_total" [backend: Of(BACKENDS), op: Of(STORE_OPERATIONS), outcome: Of(&["done", "failed"])];
+    /// How long operations of the store took, all but `contains`, in seconds.
+    STORE_DURATION = seconds "stampede_store_operation_duration_seconds" [backend: Of(BACKENDS)];
     /// Committed records that the store does not hold yet.
     PROJECTION_LAG = gauge "stampede_projection_lag_records" [];
 
     /// Committed records whose work the workers have not taken over yet.
     OUTBOX_PENDING = gauge "stampede_outbox_pending_messages" [];
+    /// Age of the oldest message that no worker has finished, over all queues, in seconds.
+    OUTBOX_OLDEST = gauge "stampede_outbox_oldest_age_seconds" [];
     /// Messages waiting for a worker or being worked on.
     QUEUE_DEPTH = gauge "stampede_queue_depth_messages" [queue: Of(QUEUES)];
     /// Age of the oldest unfinished message, in seconds.
@@ -272,9 +293,11 @@ catalogue! {
     ATTENTION = counter "stampede_orders_attention_total" [reason: Of(super::ATTENTION)];
 
     /// Always 1.
-    BUILD = gauge "stampede_build_info" [version: Build, commit: Build];
+    BUILD = gauge "stampede_build_info" [version: Build, commit: Build, rustc: Build];
     /// 1 when this readiness check passes.
     READY = gauge "stampede_ready" [check: Checks];
+    /// 1 while this goes on: `fault` while the server is told to do things wrong or slowly, `load_test` while it is told to measure.
+    SCENARIO = gauge "stampede_scenario_active" [kind: Of(SCENARIOS)];
     /// Series that this process exports.
     SERIES = gauge "stampede_metrics_series" [];
     /// Label values that no label set knew and that were exported as `_other`.

@@ -1,13 +1,15 @@
-//! What became of orders and holds, counted from the frames of the log as they are committed: nothing is counted that a
-//! crash could still undo.
+//! What became of orders and holds, counted from the frames of the log once they are committed: nothing is counted that
+//! a crash could still undo.
 
 use crate::journal::Committed;
 use crate::metrics::families::{self, Families};
-use crate::metrics::{ATTENTION, HoldState, OrderOutcome, catalogue};
+use crate::metrics::{ATTENTION, HoldState, OrderOutcome, Stage, catalogue};
+use stampede_actors::ids::EntityId;
 use stampede_actors::order::{self, Answer, Step};
 use stampede_actors::record::Event;
 use stampede_actors::sku;
 use stampede_actors::time::Timestamp;
+use std::time::Duration;
 
 /// Counts a frame that was just committed. `now`: engine time.
 pub fn committed(frame: &Committed, now: Timestamp) {
@@ -19,8 +21,24 @@ pub fn committed(frame: &Committed, now: Timestamp) {
     for entry in frame.records.iter().flat_map(|record| &record.entries) {
         match &entry.event {
             Event::Sku(event) => count_hold(families, event),
-            Event::Order(event) => count_order(families, event),
+            Event::Order(event) => {
+                if let order::Event::Placed { at, .. } = event {
+                    let took = u64::try_from(now.since(*at).0).unwrap_or(0);
+                    families.checkout_stages[Stage::Journal as usize].record(Duration::from_micros(took));
+                }
+                count_order(families, event);
+            }
             Event::Cart(_) => {}
+        }
+    }
+}
+
+/// Counts what nobody waits for, from a frame that the projection takes in, off the log's thread.
+pub fn followed(frame: &Committed) {
+    let mut hot = families::get().hot.lock();
+    for entry in frame.records.iter().flat_map(|record| &record.entries) {
+        if let (EntityId::Sku(sku), Event::Sku(sku::Event::Held { at, .. })) = (&entry.entity, &entry.event) {
+            hot.held(sku, *at);
         }
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::http::routes::Route;
 use crate::metrics::catalogue::{self, ALL, Kind, Metric, OTHER, STATUS_CLASSES};
-use crate::metrics::words::{ATTENTION, Checkout, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
+use crate::metrics::histograms::Histograms;
+use crate::metrics::hot::Sketch;
+use crate::metrics::words::{ATTENTION, Checkout, HoldEnd, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
 use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Level, Metadata, Recorder, SharedString};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use parking_lot::Mutex;
+use stampede_actors::shell::durations::Durations;
 use std::collections::BTreeSet;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// All handles.
 pub struct Families {
@@ -19,14 +22,19 @@ pub struct Families {
     pub(super) shed: Vec<Counter>,
     pub(super) keys: Vec<Counter>,
     pub(super) checkouts: Vec<Counter>,
-    pub(super) checkout_stages: Vec<Histogram>,
+    pub(super) checkout_stages: Vec<Arc<Durations>>,
     pub(super) orders: Vec<Counter>,
     pub(super) holds: Vec<Counter>,
+    pub(super) hold_ends: Vec<Histogram>,
     pub(super) attention: Vec<Counter>,
     pub(super) workflows: Vec<Histogram>,
     pub(super) journal_append: Histogram,
     pub(super) journal_batch: Histogram,
     pub(super) series: Gauge,
+    /// Those that the exporter does not know.
+    pub(super) own: Histograms,
+    /// Who gets the holds.
+    pub(super) hot: Mutex<Sketch>,
     /// The currencies seen so far.
     currencies: Mutex<BTreeSet<String>>,
 }
@@ -72,14 +80,17 @@ impl Families {
             shed: counters(&recorder, &catalogue::HTTP_SHED, Shed::WORDS),
             keys: counters(&recorder, &catalogue::IDEMPOTENCY, KeyOutcome::WORDS),
             checkouts: counters(&recorder, &catalogue::CHECKOUTS, Checkout::WORDS),
-            checkout_stages: histograms(&recorder, &catalogue::CHECKOUT_DURATION, Stage::WORDS),
+            checkout_stages: Stage::WORDS.iter().map(|_| Arc::default()).collect(),
             orders: counters(&recorder, &catalogue::ORDERS, OrderOutcome::WORDS),
             holds: counters(&recorder, &catalogue::HOLD_TRANSITIONS, HoldState::WORDS),
+            hold_ends: histograms(&recorder, &catalogue::HOLD_DURATION, HoldEnd::WORDS),
             attention: counters(&recorder, &catalogue::ATTENTION, ATTENTION),
             workflows: histograms(&recorder, &catalogue::WORKFLOW_DURATION, catalogue::QUEUES),
             journal_append: recorder.register_histogram(&key(&catalogue::JOURNAL_APPEND, &["embedded"]), &METADATA),
             journal_batch: recorder.register_histogram(&key(&catalogue::JOURNAL_BATCH, &["embedded"]), &METADATA),
             series: recorder.register_gauge(&key(&catalogue::SERIES, &[]), &METADATA),
+            own: Histograms::default(),
+            hot: Mutex::default(),
             currencies: Mutex::default(),
             recorder,
         };
@@ -98,7 +109,17 @@ impl Families {
         }
         self.counter(&catalogue::OVERFLOW, &[catalogue::OVERFLOW.name]).increment(0);
         self.counter(&catalogue::REVENUE, &["EUR"]).increment(0);
-        self.gauge(&catalogue::BUILD, &[env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT")]).set(1.0);
+        let build = [env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT"), env!("BUILD_RUSTC")];
+        self.gauge(&catalogue::BUILD, &build).set(1.0);
+        for (stage, counted) in Stage::WORDS.iter().zip(&self.checkout_stages) {
+            self.own.show(&catalogue::CHECKOUT_DURATION, &[stage], counted);
+        }
+        for rank in catalogue::RANKS {
+            self.gauge(&catalogue::HOT_SKU_SHARE, &[rank]).set(0.0);
+        }
+        for kind in catalogue::SCENARIOS {
+            self.gauge(&catalogue::SCENARIO, &[kind]).set(0.0);
+        }
     }
 
     /// The counter of these label values, in the catalogue's order.

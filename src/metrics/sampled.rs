@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::feed::Queue;
 use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, ORDER_STATES, OTHER};
 use crate::metrics::families::{self, Families};
+use crate::store;
 use crate::workflows::{Operation, PaymentOutcome};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -15,11 +16,22 @@ pub fn sample(engine: &Engine, streams: usize) {
     for check in &engine.health().checks {
         set(families, &catalogue::READY, &[check.check], f64::from(u8::from(check.ok)));
     }
+    scenarios(families, engine);
     actors(families, engine);
+    hot(families, engine);
     shards(families, engine);
     journal(families, engine);
+    store(families, engine);
     audit(families, engine);
     workflows(families, engine);
+}
+
+fn scenarios(families: &Families, engine: &Engine) {
+    let config = engine.config();
+    let fault = !config.faults.0.is_empty() || !config.log.sync_delay.is_zero();
+    for (kind, active) in [("fault", fault), ("load_test", config.measure)] {
+        set(families, &catalogue::SCENARIO, &[kind], f64::from(u8::from(active)));
+    }
 }
 
 fn actors(families: &Families, engine: &Engine) {
@@ -29,17 +41,30 @@ fn actors(families: &Families, engine: &Engine) {
         copy(families, &catalogue::ACTOR_ACTIVATIONS, &[actor], &stats.activations[index]);
         copy(families, &catalogue::ACTOR_PASSIVATIONS, &[actor], &stats.passivations[index]);
         copy(families, &catalogue::ACTOR_RESTARTS, &[actor, "panic"], &stats.crashes[index]);
+        families.own.show(&catalogue::ACTOR_HANDLE, &[actor], &stats.handling[index]);
     }
+    families.own.show(&catalogue::CHECKOUT_DURATION, &["reserve"], &stats.reserving);
     set(families, &catalogue::ACTORS_QUARANTINED, &[], stats.quarantined.load(Relaxed) as f64);
     copy(families, &catalogue::ACTOR_DROPPED, &["full"], &stats.refused_full);
     copy(families, &catalogue::ACTOR_DROPPED, &["stale_reply"], &stats.stale_replies);
     copy(families, &catalogue::TIMERS_FIRED, &[], &stats.timers_fired);
 }
 
+fn hot(families: &Families, engine: &Engine) {
+    let shares = families.hot.lock().shares(engine.now());
+    for (rank, share) in catalogue::RANKS.iter().zip(shares) {
+        set(families, &catalogue::HOT_SKU_SHARE, &[rank], share);
+    }
+}
+
 /// Beyond the bound, shards are exported as one.
 fn shards(families: &Families, engine: &Engine) {
     let fabric = engine.fabric();
     let capacity = fabric.settings.permits_per_shard;
+    for (shard, waits) in fabric.stats.waits.iter().enumerate() {
+        let label = if shard < MAX_SHARDS { shard.to_string() } else { OTHER.to_owned() };
+        families.own.show(&catalogue::SHARD_WAIT, &[&label], waits);
+    }
     let mut rest = (0, 0, 0);
     for (shard, (questions, in_use)) in fabric.stats.questions.iter().zip(fabric.permits_in_use()).enumerate() {
         let questions = questions.load(Relaxed);
@@ -82,6 +107,17 @@ fn journal(families: &Families, engine: &Engine) {
     set(families, &catalogue::PROJECTION_LAG, &[], lag.not_written as f64);
 }
 
+fn store(families: &Families, engine: &Engine) {
+    let vitals = engine.store();
+    for operation in store::Operation::ALL {
+        let word = operation.word();
+        for (outcome, count) in [("done", vitals.done(operation)), ("failed", vitals.failed(operation))] {
+            families.counter(&catalogue::STORE_OPERATIONS_TOTAL, &["embedded", word, outcome]).absolute(count);
+        }
+    }
+    families.own.show(&catalogue::STORE_DURATION, &["embedded"], &vitals.durations);
+}
+
 fn audit(families: &Families, engine: &Engine) {
     let sums = engine.reader().audit();
     families.counter(&catalogue::INVARIANT_CHECKS, &[]).absolute(sums.evaluated);
@@ -110,6 +146,7 @@ fn audit(families: &Families, engine: &Engine) {
 fn workflows(families: &Families, engine: &Engine) {
     let vitals = engine.workflows().vitals();
     let now = engine.now().0;
+    let mut outbox_oldest: f64 = 0.0;
     set(families, &catalogue::OUTBOX_PENDING, &[], vitals.lag.load(Relaxed) as f64);
     copy(families, &catalogue::FEED_REREAD, &[], &vitals.frames_reread);
     for queue in Queue::ALL {
@@ -120,12 +157,14 @@ fn workflows(families: &Families, engine: &Engine) {
         let oldest = of.oldest_at.load(Relaxed);
         let age = if oldest == 0 { 0.0 } else { (now - oldest).max(0) as f64 / 1e6 };
         set(families, &catalogue::QUEUE_OLDEST, &[word], age);
+        outbox_oldest = outbox_oldest.max(age);
         copy(families, &catalogue::CONSUMED, &[word, "reported"], &of.reported);
         copy(families, &catalogue::CONSUMED, &[word, "not_open"], &of.not_open);
         copy(families, &catalogue::CONSUMED, &[word, "unknown"], &of.unknown);
         copy(families, &catalogue::CONSUMED, &[word, "left_to_order"], &of.left_to_order);
         copy(families, &catalogue::CONSUMED, &[word, "duplicate"], &of.duplicates);
     }
+    set(families, &catalogue::OUTBOX_OLDEST, &[], outbox_oldest);
     for operation in Operation::ALL {
         for outcome in PaymentOutcome::ALL {
             let labels = ["simulated", operation.word(), outcome.word()];

@@ -58,6 +58,9 @@ fn known_series_start_at_zero() {
         assert!(text.contains(&series), "{series}");
     }
     assert!(text.contains("stampede_oversold_units_total 0"));
+    for stage in Stage::WORDS {
+        assert!(text.contains(&format!("stampede_checkout_duration_seconds_count{{stage=\"{stage}\"}} ")), "{stage}");
+    }
 }
 
 #[test]
@@ -78,6 +81,13 @@ fn a_label_without_end_is_cut_off() {
     assert!(text.contains("stampede_revenue_minor_units_total{currency=\"_other\"} 8"), "{text}");
     let folded = "stampede_metrics_overflow_total{metric=\"stampede_revenue_minor_units_total\"} 8";
     assert!(text.contains(folded), "{text}");
+}
+
+#[test]
+fn words_of_others_are_theirs() {
+    let operations = crate::store::Operation::ALL.map(crate::store::Operation::word);
+    assert_eq!(operations, catalogue::STORE_OPERATIONS);
+    assert_eq!(stampede_actors::shell::stats::KINDS, catalogue::ACTORS);
 }
 
 #[test]

@@ -80,6 +80,10 @@ words! {
     Stage {
         /// Until the permit.
         Admission = "admission",
+        /// From reaching the order to all units being held.
+        Reserve = "reserve",
+        /// From being placed to being committed.
+        Journal = "journal",
         /// Until the answer.
         Total = "total",
     }
@@ -100,6 +104,16 @@ words! {
         Refunded = "refunded",
         /// A shipment left.
         Shipped = "shipped",
+    }
+
+    /// How a hold ends.
+    HoldEnd {
+        /// Made firm.
+        Confirmed = "confirmed",
+        /// Given back.
+        Released = "released",
+        /// Ran out.
+        Expired = "expired",
     }
 
     /// States of holds.

@@ -116,6 +116,28 @@ fn what_happens_is_counted() {
         value("stampede_payment_attempts_total{provider=\"simulated\",operation=\"capture\",outcome=\"authorised\"}"),
         1.0
     );
+    for stage in ["reserve", "journal"] {
+        let series = format!("stampede_checkout_duration_seconds_count{{stage=\"{stage}\"}}");
+        assert_eq!(value(&series), 1.0, "{stage}: one order was placed, and no replay counts");
+    }
+    assert_eq!(value("stampede_checkout_duration_seconds_count{stage=\"total\"}"), 4.0);
+    let scraped = samples(&scrape(&server));
+    let sum = |name: &str| scraped.iter().filter(|(of, ..)| of == name).map(|(_, _, value)| value).sum::<f64>();
+    assert!(sum("stampede_shard_wait_seconds_count") > 0.0);
+    let timed = sum("stampede_actor_handle_duration_seconds_count");
+    assert!(timed > 0.0 && timed <= sum("stampede_shard_wait_seconds_count"));
+    assert!(value("stampede_store_operations_total{backend=\"embedded\",op=\"contains\",outcome=\"done\"}") > 0.0);
+    assert_eq!(value("stampede_store_operations_total{backend=\"embedded\",op=\"write\",outcome=\"failed\"}"), 0.0);
+    assert_eq!(value("stampede_scenario_active{kind=\"fault\"}"), 0.0);
+    crate::server::eventually(|| {
+        let confirmed = value("stampede_hold_duration_seconds_count{end=\"confirmed\"}");
+        let hottest = value("stampede_hot_sku_share_ratio{rank=\"1\"}");
+        let written = value("stampede_store_operations_total{backend=\"embedded\",op=\"write\",outcome=\"done\"}");
+        let timed = value("stampede_store_operation_duration_seconds_count{backend=\"embedded\"}");
+        let all_there = confirmed == 1.0 && hottest == 1.0 && written > 0.0 && timed >= written;
+        if all_there { Ok(()) } else { Err(format!("{confirmed} {hottest} {written} {timed}")) }
+    });
+    assert_eq!(value("stampede_hot_sku_share_ratio{rank=\"2\"}"), 0.0);
     assert_eq!(value("stampede_ready{check=\"log\"}"), 1.0);
     assert_eq!(value("stampede_oversold_units_total"), 0.0);
     crate::server::eventually(|| match value("stampede_revenue_minor_units_total{currency=\"EUR\"}") {
@@ -123,6 +145,19 @@ fn what_happens_is_counted() {
         other => Err(format!("revenue {other}")),
     });
     assert!(samples(&scrape(&server)).len() < 5_000, "within the scrape's limit");
+}
+
+/// Whoever injects a fault sees it in every dashboard.
+#[test]
+fn an_injected_fault_shows() {
+    let server = Server::with(&["--log-sync-delay", "20ms", "--measure"]);
+    let text = scrape(&server);
+    for kind in ["fault", "load_test"] {
+        assert!(text.contains(&format!("stampede_scenario_active{{kind=\"{kind}\"}} 1\n")), "{kind}");
+    }
+    let began = std::time::Instant::now();
+    server.stock("hoodie", 1);
+    assert!(began.elapsed() >= std::time::Duration::from_millis(40), "two answers waited for a sync each");
 }
 
 #[test]

@@ -49,12 +49,8 @@ impl CartActor {
             // Checked out before: its order answers.
             Ok(Ok((None, _))) | Ok(Err(cart::Refusal::CheckedOut { .. })) => {
                 let order = shell.aggregate.order().unwrap_or(check_out.order);
-                lane::send(Envelope {
-                    to: EntityId::Order(order),
-                    question: Question::ReplayOrder,
-                    reply,
-                    rests_on: shell.cell.last.get(),
-                });
+                let rests_on = shell.cell.last.get();
+                lane::send(Envelope::new(EntityId::Order(order), Question::ReplayOrder, reply, rests_on));
             }
             Ok(Ok((Some(mut events), after))) => {
                 let (Some(event), true, Ok(())) = (events.pop(), events.is_empty(), room) else {
@@ -66,12 +62,8 @@ impl CartActor {
                 let request = place_request(&shell.aggregate, cart, &check_out);
                 shell.cell.outstanding.set(shell.cell.outstanding.get() + 1);
                 self.leaving = Some(Leaving { order: check_out.order, after, parked: Vec::new() });
-                lane::send(Envelope {
-                    to: EntityId::Order(check_out.order),
-                    question: Question::PlaceCart(Box::new(request), half),
-                    reply,
-                    rests_on: shell.cell.last.get(),
-                });
+                let (to, rests_on) = (EntityId::Order(check_out.order), shell.cell.last.get());
+                lane::send(Envelope::new(to, Question::PlaceCart(Box::new(request), half), reply, rests_on));
             }
             Ok(Err(refusal)) => reply.fail(refusal.into()),
             Err(failure) => reply.fail(failure),

@@ -79,6 +79,7 @@ impl Actor for Directory {
 impl Directory {
     pub(crate) fn start(shard: Shard, lane: &Rc<Lane>) -> Addr<Directory> {
         let state = ShardState {
+            shard,
             timers: RefCell::default(),
             rounds: Cell::new(0),
             lane: Rc::clone(lane),
@@ -256,7 +257,7 @@ impl Directory {
                 EntityId::Cart(_) => Question::Cart(cart::Command::Tick),
                 EntityId::Order(_) => Question::Order(Box::new(order::Command::Tick)),
             };
-            self.route(Envelope { to: entity, question, reply: ReplyTo::nobody(), rests_on: Position(0) }, me);
+            self.route(Envelope::new(entity, question, ReplyTo::nobody(), Position(0)), me);
         }
     }
 

@@ -9,12 +9,14 @@ use crate::record::{Entry, Event, Position, Record, Version};
 use crate::shell::directory::Directory;
 use crate::shell::message::{Done, Envelope, Failure, Question, Reply, ReplyTo, View};
 use crate::shell::post::{Crashed, Deliver, LetGo, Requeue, ShardState, Shared, Stays};
+use crate::shell::stats::kind;
 use crate::shell::timers::HORIZON;
 use crate::sku::{self, Sku};
 use crate::time::{Moment, Timestamp};
 use actix::Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use tokio::time::Instant;
 
 /// What the shell needs of an aggregate.
 pub(crate) trait Aggregate: Default + Unpin + 'static {
@@ -171,6 +173,8 @@ pub(crate) struct Shell<A> {
     pub directory: Addr<Directory>,
     /// It panicked: the state is worthless, and messages go back to the directory until the reload.
     pub poisoned: bool,
+    /// When the question that is being handled came, if it is one of those that are timed.
+    pub began: Option<Instant>,
 }
 
 impl<A: Aggregate> Shell<A> {
@@ -182,7 +186,7 @@ impl<A: Aggregate> Shell<A> {
         cell: Rc<Shared>,
         directory: Addr<Directory>,
     ) -> Shell<A> {
-        let shell = Shell { entity, aggregate, version, state, cell, directory, poisoned: false };
+        let shell = Shell { entity, aggregate, version, state, cell, directory, poisoned: false, began: None };
         shell.arm();
         shell
     }
@@ -250,18 +254,27 @@ impl<A: Aggregate> Shell<A> {
     }
 
     /// Takes a message from the mailbox; a poisoned entity passes it back to be parked until the reload.
-    pub fn take(&self, Deliver(envelope): Deliver) -> Option<Envelope> {
+    pub fn take(&mut self, Deliver(mut envelope): Deliver) -> Option<Envelope> {
         self.cell.outstanding.set(self.cell.outstanding.get().saturating_sub(1));
         if self.poisoned {
             self.directory.do_send(Requeue(envelope));
             return None;
         }
+        // One that waits again, for the end of a checkout, is not timed twice.
+        self.began = envelope.sent.take().map(|sent| {
+            let now = Instant::now();
+            self.state.fabric.stats.waits_of(self.state.shard.0).record(now.duration_since(sent));
+            now
+        });
         Some(envelope)
     }
 
     /// After a message: an entity without a single event has nothing to stay for. A rush of refused orders, or of reads
     /// of ids that never were, would else fill the memory.
-    pub fn after(&self) {
+    pub fn after(&mut self) {
+        if let Some(began) = self.began.take() {
+            self.state.fabric.stats.handling[kind(&self.entity)].record(began.elapsed());
+        }
         if self.version == 0 && self.cell.outstanding.get() == 0 && !self.poisoned {
             self.directory.do_send(LetGo(self.entity.clone()));
         }

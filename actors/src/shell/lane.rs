@@ -8,7 +8,7 @@ use crate::shell::directory::Directory;
 use crate::shell::fabric::{Fabric, LaneId, Parcel, Shard};
 use crate::shell::message::{Address, Done, Envelope, Failure, Question, Reply, ReplyTo};
 use crate::shell::post;
-use crate::shell::stats::bump;
+use crate::shell::stats::{TIMED_ONE_IN, bump};
 use actix::Addr;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How often a lane looks for askers whose time is up.
 const TICK: Duration = Duration::from_millis(50);
@@ -48,6 +49,8 @@ pub struct Lane {
     awaiting: RefCell<BinaryHeap<Reverse<(Position, ReplySlot)>>>,
     appended: Cell<bool>,
     ticks: Cell<u64>,
+    /// Questions until one is timed.
+    untimed: Cell<u32>,
 }
 
 thread_local! {
@@ -71,6 +74,7 @@ impl Lane {
             awaiting: RefCell::default(),
             appended: Cell::new(false),
             ticks: Cell::new(0),
+            untimed: Cell::new(0),
         });
         LANE.with(|cell| {
             assert!(cell.borrow().is_none(), "one thread is one lane");
@@ -116,7 +120,10 @@ impl Lane {
         self.fabric.signal(self.id);
     }
 
-    fn send(&self, envelope: Envelope) {
+    fn send(&self, mut envelope: Envelope) {
+        let untimed = self.untimed.get().checked_sub(1);
+        self.untimed.set(untimed.unwrap_or(TIMED_ONE_IN - 1));
+        envelope.sent = if untimed.is_none() { Some(Instant::now()) } else { None };
         let shard = self.fabric.shard_of(envelope.to.slot());
         let lane = self.fabric.lane_of(shard);
         if lane == self.id {
@@ -268,7 +275,7 @@ fn start(to: EntityId, question: Question, within: Duration, repeat_within: Opti
     let Some(lane) = Lane::current() else { panic!("ask() needs a thread that is a lane") };
     let tick_after = |wait: Duration| lane.ticks.get() + 1 + wait.as_millis().div_ceil(TICK.as_millis()) as u64;
     let slot = lane.slots.borrow_mut().take(lane.id, tick_after(within), repeat_within.map(tick_after));
-    lane.send(Envelope { to, question, reply: ReplyTo::new(Address::Slot(slot)), rests_on: Position(0) });
+    lane.send(Envelope::new(to, question, ReplyTo::new(Address::Slot(slot)), Position(0)));
     Ask { lane, slot }
 }
 

@@ -9,6 +9,7 @@ use crate::record::{Position, Version};
 use crate::shell::lane::{self, ReplySlot};
 use crate::sku::{self, Availability, HoldView, Listing};
 use crate::time::Timestamp;
+use tokio::time::Instant;
 
 /// What an entity is asked for.
 #[derive(Debug)]
@@ -94,12 +95,8 @@ impl CartPromise {
     }
 
     fn tell(&self, placed: Option<Position>) {
-        lane::send(Envelope {
-            to: EntityId::Cart(self.cart),
-            question: Question::CheckOutEnded { order: self.order, placed },
-            reply: ReplyTo::nobody(),
-            rests_on: placed.unwrap_or_default(),
-        });
+        let (to, question) = (EntityId::Cart(self.cart), Question::CheckOutEnded { order: self.order, placed });
+        lane::send(Envelope::new(to, question, ReplyTo::nobody(), placed.unwrap_or_default()));
     }
 }
 
@@ -122,6 +119,16 @@ pub struct Envelope {
     pub reply: ReplyTo,
     /// The highest log position that this message rests on (S10).
     pub rests_on: Position,
+    /// When it was sent, if it is one of those that are timed.
+    pub sent: Option<Instant>,
+}
+
+impl Envelope {
+    /// A question on its way.
+    #[must_use]
+    pub fn new(to: EntityId, question: Question, reply: ReplyTo, rests_on: Position) -> Envelope {
+        Envelope { to, question, reply, rests_on, sent: None }
+    }
 }
 
 /// The good answer.
@@ -269,11 +276,9 @@ fn deliver(address: Address, reply: Reply) {
     match address {
         Address::Nobody => {}
         Address::Slot(slot) => lane::reply(slot, reply),
-        Address::Placing { order, round, hold } => lane::send(Envelope {
-            to: EntityId::Order(order),
-            question: Question::HoldAnswered { round, hold, result: reply.result },
-            reply: ReplyTo::nobody(),
-            rests_on: reply.rests_on,
-        }),
+        Address::Placing { order, round, hold } => {
+            let question = Question::HoldAnswered { round, hold, result: reply.result };
+            lane::send(Envelope::new(EntityId::Order(order), question, ReplyTo::nobody(), reply.rests_on));
+        }
     }
 }

@@ -13,6 +13,7 @@ use crate::sku;
 use crate::time::Span;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Most repeats that wait at once.
 const MAX_REPEATS: usize = 256;
@@ -29,6 +30,7 @@ struct Underway {
     rests_on: Position,
     /// Tells answers of an earlier round from those of this one.
     round: u32,
+    began: Instant,
 }
 
 /// The actor of one order.
@@ -80,6 +82,7 @@ impl OrderActor {
             cart,
             rests_on: Position(0),
             round: self.next_round(),
+            began: Instant::now(),
         }));
         self.shell.cell.outstanding.set(self.shell.cell.outstanding.get() + 1);
         self.go_on(next, context);
@@ -106,19 +109,16 @@ impl OrderActor {
                 let ttl = self.shell.state.fabric.settings.hold_ttl;
                 for request in requests {
                     let address = Address::Placing { order, round: underway.round, hold: request.hold };
-                    lane::send(Envelope {
-                        to: EntityId::Sku(request.sku),
-                        question: Question::Sku(sku::Command::Hold {
-                            hold: request.hold,
-                            units: request.units,
-                            buyer: request.buyer,
-                            order: Some(order),
-                            ttl,
-                            tentative: request.tentative,
-                        }),
-                        reply: ReplyTo::new(address),
-                        rests_on: Position(0),
-                    });
+                    let hold = sku::Command::Hold {
+                        hold: request.hold,
+                        units: request.units,
+                        buyer: request.buyer,
+                        order: Some(order),
+                        ttl,
+                        tentative: request.tentative,
+                    };
+                    let (to, reply) = (EntityId::Sku(request.sku), ReplyTo::new(address));
+                    lane::send(Envelope::new(to, Question::Sku(hold), reply, Position(0)));
                 }
             }
             Next::Wait => {}
@@ -149,6 +149,7 @@ impl OrderActor {
     /// All holds are granted: the order and its cart's end, in one record.
     fn placed(&mut self, placement: order::Placement) {
         let Some(underway) = &mut self.underway else { return };
+        self.shell.state.fabric.stats.reserving.record(underway.began.elapsed());
         let granted_at = underway.rests_on;
         let cart = underway.cart.take();
         let companions = cart.iter().map(|half| Entry {
@@ -196,12 +197,8 @@ impl OrderActor {
     fn release(&mut self, holds: Vec<(SkuId, HoldId)>) {
         let order = Some(self.id());
         for (sku, hold) in holds {
-            lane::send(Envelope {
-                to: EntityId::Sku(sku),
-                question: Question::Sku(sku::Command::Release { hold, order }),
-                reply: ReplyTo::nobody(),
-                rests_on: Position(0),
-            });
+            let release = Question::Sku(sku::Command::Release { hold, order });
+            lane::send(Envelope::new(EntityId::Sku(sku), release, ReplyTo::nobody(), Position(0)));
         }
     }
 

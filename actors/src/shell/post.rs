@@ -2,7 +2,7 @@
 
 use crate::ids::EntityId;
 use crate::record::Position;
-use crate::shell::fabric::Fabric;
+use crate::shell::fabric::{Fabric, Shard};
 use crate::shell::lane::Lane;
 use crate::shell::loader::Loaded;
 use crate::shell::message::Envelope;
@@ -28,6 +28,7 @@ pub(crate) struct Shared {
 
 /// What a directory and all its entities' actors share; all on one thread.
 pub(crate) struct ShardState {
+    pub shard: Shard,
     pub timers: RefCell<Timers>,
     /// Counts rounds of placing orders, so that an answer to an earlier one, even of before a crash, is never taken for
     /// an answer to a later one.

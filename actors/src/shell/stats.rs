@@ -1,9 +1,17 @@
 //! What the shells count: plain atomics, exported by whoever serves metrics.
 
+use crate::shell::durations::Durations;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Kinds of entities, in the order of the arrays below.
 pub const KINDS: [&str; 3] = ["sku", "cart", "order"];
+
+/// Shards that have a histogram of their own; those beyond share one more.
+pub const SHARDS_APART: usize = 64;
+
+/// One question in so many of a lane is timed. A prime, so that no rhythm of questions hides some kind of them.
+pub const TIMED_ONE_IN: u32 = 13;
 
 /// Counters and gauges of all shards of a process.
 #[derive(Debug, Default)]
@@ -26,13 +34,29 @@ pub struct Stats {
     pub timers_fired: AtomicU64,
     /// Questions delivered, by shard.
     pub questions: Vec<AtomicU64>,
+    /// From a timed question's being sent to its being handled, by shard.
+    pub waits: Vec<Arc<Durations>>,
+    /// How long handling a timed question took, by kind.
+    pub handling: [Arc<Durations>; 3],
+    /// From a purchase's reaching its order to all its units being held.
+    pub reserving: Arc<Durations>,
 }
 
 impl Stats {
     /// All zero.
     #[must_use]
     pub fn new(shards: usize) -> Stats {
-        Stats { questions: (0..shards).map(|_| AtomicU64::new(0)).collect(), ..Stats::default() }
+        let apart = shards.min(SHARDS_APART + 1);
+        Stats {
+            questions: (0..shards).map(|_| AtomicU64::new(0)).collect(),
+            waits: (0..apart).map(|_| Arc::default()).collect(),
+            ..Stats::default()
+        }
+    }
+
+    /// The waits of a shard's questions.
+    pub(crate) fn waits_of(&self, shard: usize) -> &Durations {
+        &self.waits[shard.min(SHARDS_APART)]
     }
 }
 

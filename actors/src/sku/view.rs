@@ -87,6 +87,12 @@ impl Sku {
         })
     }
 
+    /// Since when the hold or allocation of this id stands.
+    #[must_use]
+    pub fn held_since(&self, hold: HoldId) -> Option<Timestamp> {
+        self.claims.get(&hold).map(|claim| claim.created_at)
+    }
+
     /// What the marketplace says about it; `None` before it was listed.
     #[must_use]
     pub fn listing(&self) -> Option<&Listing> {

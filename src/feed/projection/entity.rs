@@ -1,11 +1,12 @@
 //! An entity of any kind, as the projection keeps it.
 
+use crate::metrics::HoldEnd;
 use stampede_actors::cart::{self, Cart};
 use stampede_actors::ids::EntityId;
 use stampede_actors::order::{self, Order};
 use stampede_actors::record::Event;
 use stampede_actors::sku::{self, Movement, Remembered, RememberedKey, Sku};
-use stampede_actors::time::Timestamp;
+use stampede_actors::time::{Span, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What follows from an entity's events so far.
@@ -26,6 +27,8 @@ pub struct Followed {
     pub movement: Option<Movement>,
     /// Ids that outlive what they named.
     pub remembered: Vec<(RememberedKey, Remembered)>,
+    /// How a hold ended, and how long it had lasted.
+    pub hold_ended: Option<(HoldEnd, Span)>,
 }
 
 impl EntityState {
@@ -63,8 +66,12 @@ impl EntityState {
     /// Why the event cannot be one of this entity's.
     pub fn follow(&self, event: &Event) -> Result<Followed, String> {
         let (EntityState::Sku(sku), Event::Sku(event)) = (self, event) else { return Ok(Followed::default()) };
-        catch_unwind(AssertUnwindSafe(|| Followed { movement: sku.movement(event), remembered: sku.remembers(event) }))
-            .map_err(|panic| words_of(&*panic))
+        catch_unwind(AssertUnwindSafe(|| Followed {
+            movement: sku.movement(event),
+            remembered: sku.remembers(event),
+            hold_ended: hold_ended(sku, event),
+        }))
+        .map_err(|panic| words_of(&*panic))
     }
 
     /// When it next wants to be woken.
@@ -98,6 +105,16 @@ impl EntityState {
             EntityId::Order(_) => EntityState::Order(Box::new(order::codec::decode_state(bytes)?)),
         })
     }
+}
+
+fn hold_ended(sku: &Sku, event: &sku::Event) -> Option<(HoldEnd, Span)> {
+    let (hold, end, at) = match event {
+        sku::Event::Allocated { hold, at, .. } => (hold, HoldEnd::Confirmed, at),
+        sku::Event::Ended { hold, how: sku::End::Released, at } => (hold, HoldEnd::Released, at),
+        sku::Event::Ended { hold, how: sku::End::Expired, at } => (hold, HoldEnd::Expired, at),
+        _ => return None,
+    };
+    Some((end, at.since(sku.held_since(*hold)?)))
 }
 
 fn words_of(panic: &(dyn std::any::Any + Send)) -> String {

@@ -253,3 +253,44 @@ fn s17_what_a_sku_forgot_the_store_remembers_for_a_day() {
     }
     assert_eq!(projection.sweep(100).unwrap().forgotten, 0);
 }
+
+/// Holds that end are told of, with the time that they lasted, and only once somebody listens.
+#[test]
+fn how_long_holds_lasted_is_told() {
+    thread_local! {
+        static ENDED: std::cell::RefCell<Vec<(HoldEnd, Span)>> = const { std::cell::RefCell::new(Vec::new()) };
+    }
+    let mut shop = Shop::new();
+    shop.stocked("mug", 10, None);
+    let hold = |shop: &mut Shop, n: u128| {
+        let hold = OrderId(n).hold(0);
+        let (buyer, ttl) = (buyer("b"), Span::minutes(10));
+        assert!(shop.sku("mug", Command::Hold { hold, units: 1, buyer, order: None, ttl, tentative: false }));
+        hold
+    };
+    let unheard = hold(&mut shop, 1);
+    shop.sku("mug", Command::Release { hold: unheard, order: None });
+    shop.frame();
+    let released = hold(&mut shop, 2);
+    hold(&mut shop, 3);
+    assert!(shop.buy(4, "b", "mug", 1));
+    shop.pass(Span::seconds(30));
+    shop.sku("mug", Command::Release { hold: released, order: None });
+    shop.work(OrderId(4));
+    shop.frame();
+    shop.pass(Span::minutes(10));
+    shop.sku("mug", Command::Tick);
+    shop.frame();
+
+    let mut projection = projection(&Arc::new(MemoryStore::default()));
+    projection.ingest(&shop.frames[0]).unwrap();
+    projection.tell_of_holds(|end, lasted| ENDED.with_borrow_mut(|ended| ended.push((end, lasted))));
+    shop.frames[1..].iter().for_each(|frame| projection.ingest(frame).unwrap());
+    let half_a_minute = Span::seconds(30);
+    let then = [
+        (HoldEnd::Released, half_a_minute),
+        (HoldEnd::Confirmed, half_a_minute),
+        (HoldEnd::Expired, Span::seconds(630)),
+    ];
+    assert_eq!(ENDED.take(), then);
+}

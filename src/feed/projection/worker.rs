@@ -11,6 +11,7 @@ pub use loading::Loading;
 use super::full::FullCheckpoint;
 use super::{Error, Mark, Projection, Reader};
 use crate::feed::FrameSource;
+use crate::metrics;
 use inbox::{Ask, Inbox};
 use stampede_actors::record::Position;
 use std::sync::{Arc, mpsc};
@@ -58,8 +59,10 @@ impl Worker {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(projection: Projection, frames: Arc<dyn FrameSource>, pace: Pace) -> std::io::Result<Worker> {
+    pub fn start(mut projection: Projection, frames: Arc<dyn FrameSource>, pace: Pace) -> std::io::Result<Worker> {
         let (inbox, reader) = (Arc::new(Inbox::default()), projection.reader());
+        // What a recovery reads again was counted by an earlier process.
+        projection.tell_of_holds(metrics::hold_ended);
         let mut run =
             Run { projection, frames, pace, inbox: Arc::clone(&inbox), flushed: Instant::now(), swept: Instant::now() };
         let thread = std::thread::Builder::new().name("projection".to_owned()).spawn(move || run.until_closed())?;
@@ -214,7 +217,13 @@ impl Run {
             self.catch_up(Position(frame.first.0 - 1))?;
         }
         // A frame that was read from the log before it came here is old news.
-        if frame.first.0 == self.projection.taken_in().position.0 + 1 { self.projection.ingest(frame) } else { Ok(()) }
+        if frame.first.0 == self.projection.taken_in().position.0 + 1 { self.ingest(frame) } else { Ok(()) }
+    }
+
+    fn ingest(&mut self, frame: &crate::journal::Committed) -> Result<(), Error> {
+        self.projection.ingest(frame)?;
+        metrics::followed(frame);
+        Ok(())
     }
 
     /// Reads from the log what the inbox had no room for.
@@ -226,7 +235,7 @@ impl Run {
                 return Err(Error::FrameGap { last: self.projection.taken_in().position, got: to.0 });
             }
             for frame in frames.iter().filter(|frame| frame.first >= next) {
-                self.projection.ingest(frame)?;
+                self.ingest(frame)?;
             }
         }
         Ok(())
