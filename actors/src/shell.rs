@@ -12,6 +12,7 @@ mod directory;
 pub mod durations;
 mod entity;
 pub mod fabric;
+mod harbour;
 pub mod lane;
 pub mod loader;
 pub mod message;
@@ -20,6 +21,7 @@ mod post;
 mod sku;
 mod sold_out;
 pub mod stats;
+mod sync;
 mod timers;
 
 pub use fabric::{Clock, Fabric, LaneId, Permit, Settings, Shard};

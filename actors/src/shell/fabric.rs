@@ -2,6 +2,7 @@
 
 use crate::ids::{EntityId, SLOTS, Slot};
 use crate::journal::Journal;
+use crate::shell::harbour::Harbour;
 use crate::shell::lane::ReplySlot;
 use crate::shell::loader::{Loaded, Loader};
 use crate::shell::message::{Envelope, Reply};
@@ -9,10 +10,8 @@ use crate::shell::sold_out::SoldOut;
 use crate::shell::stats::Stats;
 use crate::time::{Moment, Span, Timestamp};
 use crate::{order, sku};
-use futures_util::task::AtomicWaker;
-use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A thread that hosts shards or asks for things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,16 +66,6 @@ pub(crate) enum Parcel {
     Timers(Shard, Vec<(Timestamp, EntityId)>),
 }
 
-/// The half of a lane that other threads may touch.
-#[derive(Default)]
-struct Harbour {
-    inbox: Mutex<Vec<Parcel>>,
-    flag: AtomicBool,
-    waker: AtomicWaker,
-    /// Replies wait here for a commit: the log thread wakes only lanes that have some.
-    awaits_commit: AtomicBool,
-}
-
 /// What all lanes share.
 pub struct Fabric {
     /// The knobs.
@@ -92,7 +81,7 @@ pub struct Fabric {
     pub(crate) sold_out: SoldOut,
     lane_of_shard: Vec<LaneId>,
     permits: Vec<AtomicUsize>,
-    harbours: Vec<Harbour>,
+    harbours: Vec<Harbour<Parcel>>,
 }
 
 impl Fabric {
@@ -171,20 +160,12 @@ impl Fabric {
 
     /// The log has committed more, or has stopped: wakes the lanes that wait for it. Called by the log's thread.
     pub fn on_commit(&self) {
-        // Pairs with the fence in `set_awaits_commit`: either we see the flag, or the lane sees the commit.
-        fence(Ordering::SeqCst);
-        for harbour in &self.harbours {
-            if harbour.awaits_commit.load(Ordering::SeqCst) {
-                harbour.signal();
-            }
-        }
+        Harbour::committed(&self.harbours);
     }
 
     /// Leaves mail for a lane and wakes it once.
     pub(crate) fn mail(&self, lane: LaneId, parcels: impl Iterator<Item = Parcel>) {
-        let harbour = &self.harbours[lane.0];
-        harbour.inbox.lock().extend(parcels);
-        harbour.signal();
+        self.harbours[lane.0].mail(parcels);
     }
 
     /// Makes the lane's pump run soon.
@@ -193,27 +174,14 @@ impl Fabric {
     }
 
     /// Says whether the lane has replies that wait for a commit. Set before the lane looks at the committed position
-    /// once more, so that no commit is missed in between.
+    /// once more.
     pub(crate) fn set_awaits_commit(&self, lane: LaneId, awaits: bool) {
-        self.harbours[lane.0].awaits_commit.store(awaits, Ordering::SeqCst);
-        fence(Ordering::SeqCst);
+        self.harbours[lane.0].set_awaits_commit(awaits);
     }
 
-    /// Registers the pump, clears the wake flag, and only then empties the inbox (S12): what comes later sets the
-    /// flag again and wakes the pump again.
+    /// Registers the lane's pump and takes its mail.
     pub(crate) fn collect(&self, lane: LaneId, waker: &std::task::Waker, into: &mut Vec<Parcel>) {
-        let harbour = &self.harbours[lane.0];
-        harbour.waker.register(waker);
-        harbour.flag.store(false, Ordering::SeqCst);
-        into.append(&mut harbour.inbox.lock());
-    }
-}
-
-impl Harbour {
-    fn signal(&self) {
-        if !self.flag.swap(true, Ordering::SeqCst) {
-            self.waker.wake();
-        }
+        self.harbours[lane.0].collect(waker, into);
     }
 }
 
