@@ -91,7 +91,7 @@ fn commits(criterion: &mut Criterion) {
                 |records| {
                     let mut last = Position(0);
                     for record in records {
-                        last = queue.append(record);
+                        last = queue.append(record, stampede_actors::record::Position(0));
                     }
                     while queue.committed() < last {
                         assert!(!matches!(writer.step(), Turn::Stopped(_)));

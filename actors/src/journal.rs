@@ -34,7 +34,11 @@ pub trait Journal: Send + Sync {
     fn room(&self, class: Class) -> Result<(), NoRoom>;
 
     /// Takes the record and assigns its position. Cannot fail (S10): room was asked for before.
-    fn append(&self, record: Record) -> Position;
+    ///
+    /// # Panics
+    /// When `rests_on`, the highest position that the record follows from, is not before its own: somebody heard of an
+    /// event before the log had it. Nothing was taken then.
+    fn append(&self, record: Record, rests_on: Position) -> Position;
 
     /// The last committed position.
     fn committed(&self) -> Position;

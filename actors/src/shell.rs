@@ -18,6 +18,7 @@ pub mod loader;
 pub mod message;
 mod order;
 mod post;
+mod releasing;
 mod sku;
 mod sold_out;
 pub mod stats;

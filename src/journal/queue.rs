@@ -133,11 +133,14 @@ impl Journal for Queue {
         Ok(())
     }
 
-    fn append(&self, record: Record) -> Position {
+    fn append(&self, record: Record, rests_on: Position) -> Position {
         debug_assert!(!record.entries.is_empty(), "a record has at least one event");
-        self.vitals.waiting_events.fetch_add(record.entries.len() as u64, Ordering::Relaxed);
+        let events = record.entries.len() as u64;
         let mut pending = self.pending.lock();
         let position = pending.next;
+        // Before anything is counted or kept: whoever catches this may go on.
+        assert!(rests_on < position, "S10: the record at {} rests on the one at {}", position.0, rests_on.0);
+        self.vitals.waiting_events.fetch_add(events, Ordering::Relaxed);
         pending.next = Position(position.0 + 1);
         pending.records.push(record);
         // Counted before the lock goes, so that the log's thread never takes a record that is not counted.

@@ -93,7 +93,7 @@ impl Rig {
     /// Hands over the next record; its number is its position.
     fn append(&self, entries: u64) -> Position {
         let expected = self.log.head().position.0 + self.log.health().waiting + 1;
-        let position = self.queue.append(record(expected, entries));
+        let position = self.queue.append(record(expected, entries), Position(0));
         assert_eq!(position.0, expected);
         position
     }

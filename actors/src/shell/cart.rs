@@ -123,11 +123,11 @@ impl Handler<Deliver> for CartActor {
             }
             return;
         }
-        let Envelope { question, reply, .. } = envelope;
+        let Envelope { question, reply, rests_on, .. } = envelope;
         let shell = &mut self.shell;
         match question {
             Question::Cart(command) => {
-                let executed = shell.execute(&command, Vec::new());
+                let executed = shell.execute(&command, Vec::new(), rests_on);
                 shell.answer(reply, executed, |cart| View::Cart(Box::new(cart.clone())));
             }
             Question::ReadCart => {

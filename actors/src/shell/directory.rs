@@ -82,6 +82,7 @@ impl Directory {
             shard,
             timers: RefCell::default(),
             rounds: Cell::new(0),
+            releasing: Cell::new(0),
             lane: Rc::clone(lane),
             fabric: Arc::clone(lane.fabric()),
         };

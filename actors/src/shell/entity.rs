@@ -191,11 +191,17 @@ impl<A: Aggregate> Shell<A> {
         shell
     }
 
-    /// Decides and applies `command` and hands its events to the log, in one record with `companions`.
+    /// Decides and applies `command` and hands its events to the log, in one record with `companions`. `follows` is the
+    /// highest position that the command rests on (S10).
     ///
     /// # Errors
     /// The refusal, no room, or a crash; in each case nothing reached the log.
-    pub fn execute(&mut self, command: &A::Command, companions: Vec<Entry>) -> Result<Executed, Failure> {
+    pub fn execute(
+        &mut self,
+        command: &A::Command,
+        companions: Vec<Entry>,
+        follows: Position,
+    ) -> Result<Executed, Failure> {
         let fabric = &self.state.fabric;
         if let Err(no_room) = fabric.journal.room(A::class(command)) {
             // It may have been a timer, which still has to come back.
@@ -224,7 +230,9 @@ impl<A: Aggregate> Shell<A> {
             entries.push(Entry { entity: self.entity.clone(), version: self.version, event: A::wrap(event) });
         }
         entries.extend(companions);
-        let rests_on = self.state.fabric.journal.append(Record { at: at.now, entries });
+        let record = Record { at: at.now, entries };
+        let follows = follows.max(self.cell.last.get());
+        let rests_on = self.guarded(|shell| shell.state.fabric.journal.append(record, follows))?;
         self.cell.last.set(rests_on);
         self.state.lane.appended();
         self.arm();

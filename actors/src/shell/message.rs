@@ -39,6 +39,8 @@ pub enum Question {
     PlaceCart(Box<PlaceRequest>, CartHalf),
     /// A SKU's answer to a hold that this order asked for.
     HoldAnswered { round: u32, hold: HoldId, result: Result<Done, Failure> },
+    /// What became of a release that this order asked for. `None`: the hold is given back.
+    ReleaseAnswered { ticket: u32, failure: Option<Failure> },
     /// What became of a checkout, for the cart that waits for it. `None`: no order.
     CheckOutEnded { order: OrderId, placed: Option<Position> },
 }
@@ -233,6 +235,8 @@ pub enum Address {
     Slot(ReplySlot),
     /// To an order that is being placed.
     Placing { order: OrderId, round: u32, hold: HoldId },
+    /// To an order that gives a hold back.
+    Releasing { order: OrderId, ticket: u32 },
     /// Nobody waits for it.
     Nobody,
 }
@@ -278,6 +282,10 @@ fn deliver(address: Address, reply: Reply) {
         Address::Slot(slot) => lane::reply(slot, reply),
         Address::Placing { order, round, hold } => {
             let question = Question::HoldAnswered { round, hold, result: reply.result };
+            lane::send(Envelope::new(EntityId::Order(order), question, ReplyTo::nobody(), reply.rests_on));
+        }
+        Address::Releasing { order, ticket } => {
+            let question = Question::ReleaseAnswered { ticket, failure: reply.result.err() };
             lane::send(Envelope::new(EntityId::Order(order), question, ReplyTo::nobody(), reply.rests_on));
         }
     }

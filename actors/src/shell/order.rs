@@ -9,6 +9,7 @@ use crate::shell::entity::{Executed, Shell, misrouted};
 use crate::shell::lane::{self, REPEAT_WAITS};
 use crate::shell::message::{Address, CartHalf, Done, Envelope, Failure, Question, ReplyTo, View};
 use crate::shell::post::Deliver;
+use crate::shell::releasing::{Answered, Releases};
 use crate::sku;
 use crate::time::Span;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
@@ -39,11 +40,12 @@ pub(crate) struct OrderActor {
     underway: Option<Box<Underway>>,
     /// What a replay rests on: the record of the placement. Zero when it was read back: it is committed then.
     placed_by: Position,
+    releases: Releases,
 }
 
 impl OrderActor {
     pub fn new(shell: Shell<Order>) -> OrderActor {
-        OrderActor { shell, underway: None, placed_by: Position(0) }
+        OrderActor { shell, underway: None, placed_by: Position(0), releases: Releases::default() }
     }
 
     fn id(&self) -> OrderId {
@@ -84,8 +86,17 @@ impl OrderActor {
             round: self.next_round(),
             began: Instant::now(),
         }));
-        self.shell.cell.outstanding.set(self.shell.cell.outstanding.get() + 1);
+        self.waits_for_one_more();
         self.go_on(next, context);
+    }
+
+    /// It stays until that has come (S11).
+    fn waits_for_one_more(&self) {
+        self.shell.cell.outstanding.set(self.shell.cell.outstanding.get() + 1);
+    }
+
+    fn waits_for_one_less(&self) {
+        self.shell.cell.outstanding.set(self.shell.cell.outstanding.get().saturating_sub(1));
     }
 
     fn next_round(&self) -> u32 {
@@ -106,6 +117,9 @@ impl OrderActor {
             Next::Hold(requests) => {
                 let order = self.id();
                 let Some(underway) = &self.underway else { return };
+                for _ in 0..self.releases.overtaken(order, &requests) {
+                    self.waits_for_one_less();
+                }
                 let ttl = self.shell.state.fabric.settings.hold_ttl;
                 for request in requests {
                     let address = Address::Placing { order, round: underway.round, hold: request.hold };
@@ -158,9 +172,8 @@ impl OrderActor {
             event: Event::Cart(half.event.clone()),
         });
         let companions = companions.collect();
-        let executed = self.shell.execute(&order::Command::Place(placement), companions);
+        let executed = self.shell.execute(&order::Command::Place(placement), companions, granted_at);
         let executed = executed.map(|mut executed| {
-            assert!(executed.rests_on > granted_at, "an order follows its holds in the log (S10)");
             if let Some(half) = cart {
                 half.promise.placed(executed.rests_on);
             }
@@ -181,7 +194,7 @@ impl OrderActor {
     /// Answers everybody who waits.
     fn end(&mut self, outcome: Result<Position, Failure>) {
         let Some(underway) = self.underway.take() else { return };
-        self.shell.cell.outstanding.set(self.shell.cell.outstanding.get().saturating_sub(1));
+        self.waits_for_one_less();
         let view = |order: &Order| View::Order(Box::new(order.clone()));
         let executed = |replayed: bool| match &outcome {
             Ok(rests_on) => Ok(Executed { replayed, rests_on: *rests_on }),
@@ -195,10 +208,26 @@ impl OrderActor {
     }
 
     fn release(&mut self, holds: Vec<(SkuId, HoldId)>) {
-        let order = Some(self.id());
         for (sku, hold) in holds {
-            let release = Question::Sku(sku::Command::Release { hold, order });
-            lane::send(Envelope::new(EntityId::Sku(sku), release, ReplyTo::nobody(), Position(0)));
+            let ticket = self.next_round();
+            if self.releases.begin(self.id(), ticket, sku, hold, &self.shell.state) {
+                self.waits_for_one_more();
+            }
+        }
+    }
+
+    fn release_answered(&mut self, ticket: u32, failure: Option<Failure>, context: &mut Context<Self>) {
+        match self.releases.answered(self.id(), ticket, failure) {
+            Answered::Stale => {}
+            Answered::Ended => self.waits_for_one_less(),
+            Answered::Again(after) => {
+                context.run_later(after, move |actor, _| {
+                    // After a crash another incarnation may want the hold.
+                    if !actor.shell.poisoned {
+                        actor.releases.again(actor.id(), ticket);
+                    }
+                });
+            }
         }
     }
 
@@ -265,8 +294,9 @@ impl Handler<Deliver> for OrderActor {
             Question::HoldAnswered { round, hold, result } => {
                 self.hold_answered(round, hold, result, rests_on, context);
             }
+            Question::ReleaseAnswered { ticket, failure } => self.release_answered(ticket, failure, context),
             Question::Order(command) => {
-                let executed = self.shell.execute(&command, Vec::new());
+                let executed = self.shell.execute(&command, Vec::new(), rests_on);
                 self.shell.answer(reply, executed, |order| View::Order(Box::new(order.clone())));
             }
             Question::ReplayOrder => self.replay(reply),

@@ -33,6 +33,8 @@ pub(crate) struct ShardState {
     /// Counts rounds of placing orders, so that an answer to an earlier one, even of before a crash, is never taken for
     /// an answer to a later one.
     pub rounds: Cell<u32>,
+    /// Holds that its orders are giving back, and of which they have not heard yet.
+    pub releasing: Cell<usize>,
     pub lane: Rc<Lane>,
     pub fabric: Arc<Fabric>,
 }

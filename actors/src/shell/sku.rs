@@ -46,11 +46,11 @@ impl Handler<Deliver> for SkuActor {
     type Result = ();
 
     fn handle(&mut self, message: Deliver, _: &mut Self::Context) {
-        let Some(Envelope { question, reply, .. }) = self.shell.take(message) else { return };
+        let Some(Envelope { question, reply, rests_on, .. }) = self.shell.take(message) else { return };
         let now = self.shell.state.fabric.clock.moment().now;
         match question {
             Question::Sku(command) => {
-                let executed = self.shell.execute(&command, Vec::new());
+                let executed = self.shell.execute(&command, Vec::new(), rests_on);
                 self.publish(&executed, now);
                 self.shell.answer(reply, executed, |sku| match &command {
                     sku::Command::Hold { hold, .. } | sku::Command::Extend { hold, .. } => {

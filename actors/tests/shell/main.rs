@@ -1,6 +1,8 @@
 //! The shells around the aggregates: rules S1, S9 to S13, S15, S18 and S21, on one paused thread.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod releasing;
+mod reloading;
 mod support;
 
 use stampede_actors::cart;
@@ -16,7 +18,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use support::*;
 
-fn hold(n: u128, units: u32) -> sku::Command {
+pub fn hold(n: u128, units: u32) -> sku::Command {
     sku::Command::Hold {
         hold: HoldId(n),
         units,

@@ -34,7 +34,10 @@ struct LogInner {
     committed: u64,
     stopped: bool,
     full: bool,
+    /// Nobody gets room, settlement neither.
+    shut: bool,
     automatic: bool,
+    panics: bool,
 }
 
 impl TestLog {
@@ -46,6 +49,15 @@ impl TestLog {
         self.inner.lock().full = full;
     }
 
+    pub fn set_shut(&self, shut: bool) {
+        self.inner.lock().shut = shut;
+    }
+
+    /// The next one who wakes the log, which is a lane's pump, panics.
+    pub fn set_panics(&self) {
+        self.inner.lock().panics = true;
+    }
+
     fn committed_records(&self) -> Vec<Record> {
         let inner = self.inner.lock();
         inner.records[..inner.committed as usize].to_vec()
@@ -55,13 +67,19 @@ impl TestLog {
 impl Journal for TestLog {
     fn room(&self, class: Class) -> Result<(), NoRoom> {
         let inner = self.inner.lock();
-        if inner.full && class == Class::Intake { Err(NoRoom::DiskFull) } else { Ok(()) }
+        match class {
+            _ if inner.shut => Err(NoRoom::Busy),
+            Class::Intake if inner.full => Err(NoRoom::DiskFull),
+            _ => Ok(()),
+        }
     }
 
-    fn append(&self, record: Record) -> Position {
+    fn append(&self, record: Record, rests_on: Position) -> Position {
         let mut inner = self.inner.lock();
+        let position = Position(inner.records.len() as u64 + 1);
+        assert!(rests_on < position, "S10: the record at {position:?} rests on {rests_on:?}");
         inner.records.push(record);
-        Position(inner.records.len() as u64)
+        position
     }
 
     fn committed(&self) -> Position {
@@ -75,6 +93,7 @@ impl Journal for TestLog {
     fn kick(&self) {
         {
             let mut inner = self.inner.lock();
+            assert!(!std::mem::take(&mut inner.panics), "a pump that panics");
             if !inner.automatic {
                 return;
             }
@@ -91,6 +110,10 @@ pub struct TestLoader {
     log: Arc<TestLog>,
     waiting: Mutex<Vec<(EntityId, Position, OnLoaded)>>,
     paused: AtomicBool,
+    /// Loads fail.
+    pub fails: AtomicBool,
+    /// Whoever asks whether there is something of an entity, which is its directory, panics.
+    pub panics: AtomicBool,
 }
 
 impl TestLoader {
@@ -115,6 +138,9 @@ impl TestLoader {
 
 impl Loader for TestLoader {
     fn load(&self, entity: EntityId, at_least: Position, on_loaded: OnLoaded) {
+        if self.fails.load(Ordering::SeqCst) {
+            return on_loaded(Err("the projection is behind".to_owned()));
+        }
         self.waiting.lock().push((entity, at_least, on_loaded));
         self.serve();
     }
@@ -124,6 +150,7 @@ impl Loader for TestLoader {
     }
 
     fn absent(&self, entity: &EntityId) -> bool {
+        assert!(!self.panics.load(Ordering::SeqCst), "a directory that panics");
         matches!(replay(&self.log.committed_records(), entity), Loaded::Absent)
     }
 
@@ -211,8 +238,13 @@ impl World {
     pub fn new(adjust: impl FnOnce(&mut Settings)) -> World {
         let log = Arc::new(TestLog::default());
         log.inner.lock().automatic = true;
-        let loader =
-            Arc::new(TestLoader { log: Arc::clone(&log), waiting: Mutex::default(), paused: AtomicBool::new(false) });
+        let loader = Arc::new(TestLoader {
+            log: Arc::clone(&log),
+            waiting: Mutex::default(),
+            paused: AtomicBool::new(false),
+            fails: AtomicBool::new(false),
+            panics: AtomicBool::new(false),
+        });
         let clock = Arc::new(TestClock { now: Mutex::new(Moment::at(Timestamp(1_000_000_000))) });
         let rule = Arc::new(PanickingRule::default());
         let mut settings = Settings {

@@ -45,7 +45,7 @@ struct Worked {
 
 impl Rig {
     fn append_after_stop(&self) {
-        self.queue.append(record(u64::MAX / 1_000, 1));
+        self.queue.append(record(u64::MAX / 1_000, 1), Position(0));
     }
 }
 

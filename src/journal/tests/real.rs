@@ -39,7 +39,7 @@ fn many_threads_append_and_everything_is_there_after_the_next_start() {
         for _ in 0..threads {
             scope.spawn(|| {
                 for i in 0..each {
-                    queue.append(record(i, 10));
+                    queue.append(record(i, 10), Position(0));
                     if i % 8 == 7 {
                         queue.kick();
                     }
@@ -68,7 +68,7 @@ fn an_idle_log_seals_itself_and_archives_what_is_full() {
     let (opened, clock) = open(dir.path(), &Config { segment_bytes: 256 << 10, ..config() });
     let (thread, queue, log) = start(opened, clock, Arc::default());
     for number in 0..40 {
-        queue.append(record(number, 500));
+        queue.append(record(number, 500), Position(0));
         queue.kick();
         wait_for(|| queue.committed().0 == number + 1);
     }
@@ -103,7 +103,7 @@ fn a_panic_on_the_writers_thread_stops_the_log_and_everybody_is_told() {
     let (queue, heard) = (opened.queue.clone(), Arc::new(Heard::default()));
     let listeners: Vec<Arc<dyn CommitListener>> = vec![Arc::new(Clumsy), heard.clone()];
     let thread = LogThread::start(opened.wal, opened.upkeep, opened.queue, clock, listeners).unwrap();
-    queue.append(record(1, 1));
+    queue.append(record(1, 1), Position(0));
     queue.kick();
     wait_for(|| queue.stopped());
     assert!(matches!(thread.stop(), Stopped::Failed(_)));

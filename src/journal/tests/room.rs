@@ -2,6 +2,7 @@
 
 use super::*;
 use stampede_actors::journal::NoRoom;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
 fn s07_when_the_disk_is_full_settlement_goes_on_from_the_reserve() {
@@ -112,12 +113,27 @@ fn s13_events_are_bounded_as_well_as_records() {
 }
 
 #[test]
+fn s10_no_record_stands_before_what_it_rests_on() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    let first = rig.append(1);
+    let early = catch_unwind(AssertUnwindSafe(|| rig.queue.append(record(2, 1), Position(first.0 + 1))));
+    assert!(early.is_err());
+    assert_eq!(rig.log.health().waiting, 1, "nothing was taken");
+    assert_eq!(rig.queue.append(record(2, 1), first), Position(2), "and nothing is broken");
+    rig.flush();
+    assert_eq!(rig.read_back(1).unwrap(), vec![1, 2]);
+}
+
+#[test]
 fn s10_positions_are_gap_free_whoever_hands_over() {
     let disk = SimDisk::new(1);
     let rig = Rig::open(&disk, small()).unwrap();
     let mut positions: Vec<u64> = std::thread::scope(|scope| {
         let hands: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| (0..250).map(|i| rig.queue.append(record(i, 1)).0).collect::<Vec<_>>()))
+            .map(|_| {
+                scope.spawn(|| (0..250).map(|i| rig.queue.append(record(i, 1), Position(0)).0).collect::<Vec<_>>())
+            })
             .collect();
         hands.into_iter().flat_map(|hand| hand.join().unwrap()).collect()
     });
