@@ -14,6 +14,7 @@ use crate::feed::FrameSource;
 use crate::metrics;
 use inbox::{Ask, Inbox};
 use stampede_actors::record::Position;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -169,12 +170,14 @@ struct Run {
 
 impl Run {
     fn until_closed(&mut self) {
-        let why = match self.work() {
-            Ok(()) => "it was closed".to_owned(),
-            Err(error) => {
+        let why = match catch_unwind(AssertUnwindSafe(|| self.work())) {
+            Ok(Ok(())) => "it was closed".to_owned(),
+            Ok(Err(error)) => {
                 tracing::error!(%error, "the projection has stopped");
                 error.to_string()
             }
+            // A bug: whoever waits is told, and nothing more is taken in.
+            Err(_) => "it has panicked".to_owned(),
         };
         self.projection.stop(why);
         // Whoever asks now finds nobody.

@@ -5,7 +5,7 @@ use crate::feed::projection::worker::{Loading, Pace, Worker};
 use shop::Log;
 use stampede_actors::shell::{Loaded, Loader};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -74,6 +74,78 @@ fn s04_whoever_waits_is_told_why_the_projection_stopped() {
     );
     assert!(matches!(handle.full_checkpoint().map(|full| full.mark), Err(Error::Stopped(_))));
     worker.stop();
+}
+
+#[test]
+fn a_panic_is_noticed_as_well() {
+    struct Panics;
+    impl crate::feed::FrameSource for Panics {
+        fn read(&self, _: Position, _: usize) -> Result<Vec<Arc<Committed>>, crate::journal::Error> {
+            panic!("a log that panics")
+        }
+    }
+    let (shop, store) = (busy_shop(30), Arc::new(MemoryStore::default()));
+    let worker = Worker::start(projection(&store), Arc::new(Panics), Pace::default()).unwrap();
+    let handle = worker.handle();
+    // The first frame did not come: the thread wants to read it.
+    handle.listener().on_commit(&shop.frames[1]);
+    assert!(
+        matches!(handle.taken_in(shop.frames[1].last(), LONG), Err(Error::Stopped(why)) if why == "it has panicked")
+    );
+    assert_eq!(handle.reader().stopped().as_deref(), Some("it has panicked"));
+}
+
+#[test]
+fn a_load_that_waits_for_its_position_holds_up_no_other() {
+    let (shop, store) = (busy_shop(30), Arc::new(MemoryStore::default()));
+    let worker = worker(&store, shop.log(0));
+    let handle = worker.handle();
+    let loading = Loading::start(handle.clone(), 2).unwrap();
+    let (answer, answered) = mpsc::channel();
+    let load = |entity: EntityId, at_least: Position| {
+        let answer = answer.clone();
+        loading.load(entity, at_least, Box::new(move |outcome| answer.send(outcome).unwrap()));
+    };
+    let (first, rest) = shop.frames.split_at(shop.frames.len() / 2);
+    first.iter().for_each(|frame| handle.listener().on_commit(frame));
+    handle.taken_in(first.last().unwrap().last(), LONG).unwrap();
+    let began = Instant::now();
+    for _ in 0..3 {
+        load(EntityId::Sku(sku("mug")), shop.head().position);
+    }
+    load(EntityId::Order(OrderId(9_999)), Position(0));
+    assert!(matches!(answered.recv_timeout(LONG).unwrap(), Ok(Loaded::Absent)), "the cold one first");
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    rest.iter().for_each(|frame| handle.listener().on_commit(frame));
+    for _ in 0..3 {
+        let Ok(Loaded::Sku(_, version)) = answered.recv_timeout(LONG).unwrap() else { panic!("no SKU") };
+        assert_eq!(version, shop.versions[&EntityId::Sku(sku("mug"))]);
+    }
+    assert!(began.elapsed() < Duration::from_secs(4), "as soon as it is there: {:?}", began.elapsed());
+}
+
+#[test]
+fn loads_do_not_wait_for_what_never_comes_and_not_without_bound() {
+    let (shop, store) = (busy_shop(30), Arc::new(MemoryStore::default()));
+    let worker = worker(&store, shop.log(0));
+    let loading = Loading::start(worker.handle(), 2).unwrap();
+    let (answer, answered) = mpsc::channel();
+    let load = || {
+        let answer = answer.clone();
+        let mug = EntityId::Sku(sku("mug"));
+        loading.load(mug, Position(1_000_000), Box::new(move |outcome| answer.send(outcome.unwrap_err()).unwrap()));
+    };
+    (0..4_096).for_each(|_| load());
+    assert!(answered.try_recv().is_err());
+    load();
+    assert_eq!(answered.try_recv().unwrap(), "the projection is behind", "one too many");
+    let began = Instant::now();
+    worker.stop();
+    for _ in 0..4_096 {
+        let error = answered.recv_timeout(LONG).unwrap();
+        assert!(error.starts_with("the projection has stopped"), "{error}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
 }
 
 #[test]

@@ -1,4 +1,7 @@
 //! Reads entities back for their actors, off the lanes.
+//!
+//! A load of what is not even committed yet waits beside the queue and holds up nobody: the reload of an entity that has
+//! crashed, whose last events are still on their way.
 
 use super::Handle;
 use crate::feed::projection::{EntityState, Error};
@@ -8,11 +11,18 @@ use stampede_actors::record::Position;
 use stampede_actors::shell::loader::{Loaded, Loader, OnLoaded};
 use stampede_actors::sku::{Remembered, RememberedKey};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest that a load waits for the projection. Its commands wait as long; then they are refused, and may try again.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most loads that wait for the projection at once; one beyond fails, and may be tried again.
+const PARKED_MAX: usize = 4_096;
+
+/// How often the projection is looked at while loads wait for it.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A few threads that load. They end when this is dropped.
 pub struct Loading {
@@ -28,8 +38,16 @@ struct Queue {
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<(EntityId, Position, OnLoaded)>,
+    jobs: VecDeque<Job>,
+    /// Loads of what is not taken in yet, and until when they wait for it: the first to come first.
+    parked: VecDeque<(Job, Instant)>,
     closed: bool,
+}
+
+struct Job {
+    entity: EntityId,
+    at_least: Position,
+    on_loaded: OnLoaded,
 }
 
 impl Loading {
@@ -42,8 +60,9 @@ impl Loading {
         for number in 0..threads.max(1) {
             let (queue, handle) = (Arc::clone(&queue), handle.clone());
             std::thread::Builder::new().name(format!("loader-{number}")).spawn(move || {
-                while let Some((entity, at_least, on_loaded)) = queue.next() {
-                    on_loaded(load(&handle, &entity, at_least).map_err(|error| error.to_string()));
+                while let Some((job, outlook)) = queue.next(&handle) {
+                    let loaded = outlook.and_then(|()| guarded(&handle, &job.entity));
+                    (job.on_loaded)(loaded.map_err(|error| error.to_string()));
                 }
             })?;
         }
@@ -53,7 +72,18 @@ impl Loading {
 
 impl Loader for Loading {
     fn load(&self, entity: EntityId, at_least: Position, on_loaded: OnLoaded) {
-        self.queue.waiting.lock().jobs.push_back((entity, at_least, on_loaded));
+        let job = Job { entity, at_least, on_loaded };
+        let mut waiting = self.queue.waiting.lock();
+        if at_least <= self.handle.reader().readable() {
+            waiting.jobs.push_back(job);
+        } else if waiting.parked.len() < PARKED_MAX {
+            waiting.parked.push_back((job, Instant::now() + PATIENCE));
+            self.handle.inbox.wake();
+        } else {
+            drop(waiting);
+            return (job.on_loaded)(Err(Error::Behind.to_string()));
+        }
+        drop(waiting);
         self.queue.bell.notify_one();
     }
 
@@ -82,22 +112,55 @@ impl Drop for Loading {
 }
 
 impl Queue {
-    fn next(&self) -> Option<(EntityId, Position, OnLoaded)> {
+    /// The next load, and whether it may go ahead; `None`: no more will come.
+    fn next(&self, handle: &Handle) -> Option<(Job, Result<(), Error>)> {
         let mut waiting = self.waiting.lock();
         loop {
+            if let Some(ripe) = waiting.ripe(handle) {
+                return Some(ripe);
+            }
             if let Some(job) = waiting.jobs.pop_front() {
-                return Some(job);
+                return Some((job, Ok(())));
             }
             if waiting.closed {
                 return None;
             }
-            self.bell.wait(&mut waiting);
+            if waiting.parked.is_empty() {
+                self.bell.wait(&mut waiting);
+            } else {
+                self.bell.wait_for(&mut waiting, LOOK_EVERY);
+            }
         }
     }
 }
 
-fn load(handle: &Handle, entity: &EntityId, at_least: Position) -> Result<Loaded, Error> {
-    handle.taken_in(at_least, PATIENCE)?;
+impl Waiting {
+    /// A load that need not wait for the projection any more, or must not.
+    fn ripe(&mut self, handle: &Handle) -> Option<(Job, Result<(), Error>)> {
+        let (_, first_due) = self.parked.front()?;
+        let why_not = match handle.reader().stopped() {
+            Some(why) => Some(Error::Stopped(why)),
+            None if self.closed => Some(handle.stopped()),
+            None if *first_due <= Instant::now() => Some(Error::Behind),
+            None => None,
+        };
+        let readable = handle.reader().readable();
+        let index = self.parked.iter().position(|(job, _)| job.at_least <= readable);
+        match (index, why_not) {
+            (Some(index), _) => self.parked.remove(index).map(|(job, _)| (job, Ok(()))),
+            (None, Some(error)) => self.parked.pop_front().map(|(job, _)| (job, Err(error))),
+            (None, None) => None,
+        }
+    }
+}
+
+/// A panic on one entity's rows must not take the thread away from all others.
+fn guarded(handle: &Handle, entity: &EntityId) -> Result<Loaded, Error> {
+    catch_unwind(AssertUnwindSafe(|| load(handle, entity)))
+        .unwrap_or_else(|_| Err(Error::Lost(format!("{entity}: reading it back panicked"))))
+}
+
+fn load(handle: &Handle, entity: &EntityId) -> Result<Loaded, Error> {
     Ok(match handle.reader().current(entity)? {
         None => Loaded::Absent,
         Some((EntityState::Sku(sku), version)) => Loaded::Sku(sku, version),
