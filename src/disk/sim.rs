@@ -69,6 +69,11 @@ impl SimDisk {
         self.state.lock().capacity = bytes;
     }
 
+    /// From now on what is written to this file comes out wrong, and nobody says so; `None`: no more.
+    pub fn garble(&self, path: Option<&Path>) {
+        self.state.lock().garbled = path.map(Path::to_owned);
+    }
+
     /// Bytes in all files together.
     #[must_use]
     pub fn used(&self) -> u64 {

@@ -18,6 +18,8 @@ pub struct State {
     /// Number of the process that uses the disk.
     pub life: u64,
     pub capacity: u64,
+    /// What is written to this file comes out wrong, but for its beginning.
+    pub garbled: Option<PathBuf>,
     pub nodes: BTreeMap<u64, Node>,
     pub names: Names,
     /// Inode to the handle that locked it.
@@ -59,6 +61,7 @@ impl State {
             off: false,
             life: 0,
             capacity: u64::MAX,
+            garbled: None,
             nodes: BTreeMap::new(),
             names: Names::new(),
             locks: BTreeMap::new(),
@@ -140,8 +143,13 @@ impl State {
         if used + growth as u64 > self.capacity {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        put(&mut node.now, offset, bytes);
-        node.unsynced.push(Write { offset, bytes: bytes.to_owned(), doomed: false });
+        let mut bytes = bytes.to_owned();
+        let garbled = self.garbled.as_ref().is_some_and(|path| self.names.get(path) == Some(&inode));
+        if let Some(byte) = bytes.get_mut(100).filter(|_| garbled && offset > 0) {
+            *byte ^= 1;
+        }
+        put(&mut node.now, offset, &bytes);
+        node.unsynced.push(Write { offset, bytes, doomed: false });
         Ok(())
     }
 

@@ -74,15 +74,43 @@ fn s06_a_segment_whose_archive_cannot_be_read_back_is_not_reused() {
         rig.frame(1);
     }
     rig.checkpoint().unwrap();
-    // The archive is there from an earlier process, and damaged: it is made again.
+    // The disk says that it has written the archive, and has not written what it was told to.
+    let draft = Path::new(DIR).join("archive/000000000001.seg.tmp");
+    disk.garble(Some(&draft));
+    assert!(rig.tend().is_err());
+    assert!(rig.tend().is_err(), "tried again");
+    assert_eq!((rig.log.health().live, rig.log.health().archived), (2, 0));
+    assert_eq!(
+        rig.read_back(1).unwrap().len() as u64,
+        rig.log.head().position.0,
+        "from the segment that is still there"
+    );
+    disk.garble(None);
+    rig.tend().unwrap();
+    assert_eq!((rig.log.health().live, rig.log.health().archived), (1, 1));
+    assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0, "from the archive");
+}
+
+#[test]
+fn s06_a_damaged_archive_of_an_earlier_process_is_made_again_before_its_segment_goes() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    while rig.log.health().rolls < 2 {
+        rig.frame(1);
+    }
+    rig.tend().unwrap();
+    assert_eq!((rig.log.health().live, rig.log.health().archived), (2, 1), "no checkpoint covers it yet");
+    disk.kill();
+    let path = Path::new(DIR).join("archive/000000000001.seg.zst");
+    assert!(disk.damage(&path, 4_200, |bytes| bytes[0] ^= 1));
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    rig.checkpoint().unwrap();
     rig.tend().unwrap();
     assert_eq!(rig.log.health().live, 1);
-    let path = Path::new(DIR).join("archive/000000000001.seg.zst");
-    let good = disk.bytes(&path).unwrap();
-    disk.damage(&path, 4_200, |bytes| bytes[0] ^= 1);
-    assert!(matches!(rig.read_back(1), Err(Error::Corrupt(_)) | Err(Error::Io { .. })));
-    disk.damage(&path, 0, |bytes| bytes.copy_from_slice(&good));
     assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0);
+    // Nor is a damage that comes later read over.
+    assert!(disk.damage(&path, 4_200, |bytes| bytes[0] ^= 1));
+    assert!(matches!(rig.read_back(1), Err(Error::Corrupt(_) | Error::Io { .. })));
 }
 
 #[test]
