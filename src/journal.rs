@@ -191,6 +191,9 @@ pub struct Config {
     pub archive_level: i32,
     /// Archived segments older than this are deleted once two full checkpoint files cover them; `None`: kept for ever.
     pub archive_max_age: Option<Span>,
+    /// Bytes on the same disk that are left to others, above all to the store: with less of them free there is room for
+    /// settlement only (S7), and no further segment is made. 0: none are looked after.
+    pub keep_free: u64,
     /// Id of the log, should there be none yet; `None`: a random one. The simulator's runs want the same each time.
     pub log_id: Option<LogId>,
 }
@@ -207,6 +210,7 @@ impl Default for Config {
             sync_delay: Span(0),
             archive_level: 1,
             archive_max_age: None,
+            keep_free: 0,
             log_id: None,
         }
     }

@@ -15,6 +15,8 @@ pub use disk::{DiskStore, Limits};
 pub use measured::{Measured, Operation, Vitals};
 pub use memory::MemoryStore;
 
+use std::sync::{Arc, OnceLock};
+
 /// What a row is about. The number is the first byte of its key on disk: never change or reuse one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Table {
@@ -99,6 +101,27 @@ pub enum Error {
     Failed(String),
 }
 
+/// The first failed write of a store, for whoever watches over it: the store is of no use any more then. Clones tell of
+/// the same store.
+#[derive(Debug, Clone, Default)]
+pub struct Failure(Arc<OnceLock<String>>);
+
+impl Failure {
+    /// What went wrong; `None`: nothing yet.
+    #[must_use]
+    pub fn get(&self) -> Option<&str> {
+        self.0.get().map(String::as_str)
+    }
+
+    fn noted<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        if let Err(error) = &outcome {
+            // The first one is the one to tell of.
+            let _ = self.0.set(error.to_string());
+        }
+        outcome
+    }
+}
+
 /// A key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
 
@@ -158,6 +181,11 @@ pub trait Store: Read {
 
     /// The rows as they are now, unmoved by later writes.
     fn view(&self) -> Box<dyn Read>;
+
+    /// Tells of the first failed write, now or later.
+    fn failure(&self) -> Failure {
+        Failure::default()
+    }
 }
 
 #[cfg(test)]

@@ -181,6 +181,9 @@ settings! {
         /// How often the store is synced to disk.
         /// Errors: zero, no start. Effect: longer replays more of the log after a crash, loses nothing.
         flush_every: Duration = "store.flush-every", "5s";
+        /// Space on the disk of the data directory that is left to the store, the archive and the operating system.
+        /// Effect: with less of it free new claims answer 503 disk_full while settlement goes on; 0B looks after none, and a store that finds no space ends the server.
+        keep_free: Bytes = "store.keep-free", "512MiB";
     }
 
     /// Checkpoint files: what lets old log files go.

@@ -258,6 +258,7 @@ fn journal_config(config: &Config) -> journal::Config {
         queue_records: config.log.queue_records,
         archive_max_age: config.log.archive_max_age.map(span),
         sync_delay: span(config.log.sync_delay),
+        keep_free: config.store.keep_free.0,
         ..journal::Config::default()
     }
 }

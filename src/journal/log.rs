@@ -45,6 +45,8 @@ pub(super) struct Shelf {
     pub next_spare: u64,
     /// The last try to preallocate failed.
     pub no_space: bool,
+    /// Others on this disk have less space than is to be left to them.
+    pub low: bool,
     /// Last frame that the newest checkpoint covers.
     pub checkpoint: Mark,
     /// Checkpoint files, oldest first.
@@ -256,7 +258,7 @@ impl Shelf {
     pub(super) fn publish(&self, vitals: &Vitals) {
         vitals.spares.store(self.spares.len() as u64, Relaxed);
         vitals.live.store(self.live.len() as u64, Relaxed);
-        vitals.intake_shut.store(self.no_space && self.spares.len() <= RESERVE, Relaxed);
+        vitals.intake_shut.store(self.low || (self.no_space && self.spares.len() <= RESERVE), Relaxed);
         vitals.settle_shut.store(self.no_space && self.spares.is_empty(), Relaxed);
     }
 }

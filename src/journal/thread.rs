@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Upkeep looks round at least this often, for what only time makes due.
-const LOOK_ROUND: Duration = Duration::from_secs(10);
+/// Upkeep looks round at least this often: for what only time makes due, and for how much space others leave.
+const LOOK_ROUND: Duration = Duration::from_secs(1);
 /// After a failed chore.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 

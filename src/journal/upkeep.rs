@@ -5,6 +5,7 @@ use super::log::{Live, Log, RESERVE, Shelf, wal};
 use super::wal::is_full;
 use super::{Error, Head, archive, checkpoint};
 use stampede_actors::time::Timestamp;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -40,7 +41,7 @@ impl Upkeep {
     }
 
     fn chore(&mut self, now: Timestamp) -> Result<bool, Error> {
-        let prepared = self.prepare();
+        let prepared = self.look_at_space().and_then(|roomy| self.prepare(roomy));
         if matches!(prepared, Ok(true)) {
             return Ok(true);
         }
@@ -48,8 +49,22 @@ impl Upkeep {
         if self.reuse()? || self.archive()? || self.let_go(now)? { Ok(true) } else { prepared }
     }
 
-    /// Zeroes a file for the next segments, an old one before a new one.
-    fn prepare(&self) -> Result<bool, Error> {
+    /// Shuts intake while there is less space than is to be left to others. Says whether there is a segment's worth on
+    /// top of it.
+    fn look_at_space(&self) -> Result<bool, Error> {
+        let log = &self.log;
+        if log.config.keep_free == 0 {
+            return Ok(true);
+        }
+        let free = log.disk.free_space(&log.dir).map_err(Error::io("measure the space of", &log.dir))?;
+        let mut shelf = log.shelf.lock();
+        shelf.low = free < log.config.keep_free;
+        shelf.publish(&log.vitals);
+        Ok(free >= log.config.keep_free.saturating_add(log.config.segment_bytes))
+    }
+
+    /// Zeroes a file for the next segments, an old one before a new one, which needs a `roomy` disk.
+    fn prepare(&self, roomy: bool) -> Result<bool, Error> {
         let log = &self.log;
         let (old, spare) = {
             let mut shelf = log.shelf.lock();
@@ -60,8 +75,15 @@ impl Upkeep {
                 old => (old, shelf.spare_path(&log.dir)),
             }
         };
-        if let Some(old) = old {
-            log.disk.rename(&old, &spare).map_err(Error::io("rename", &old))?;
+        match old {
+            Some(old) => log.disk.rename(&old, &spare).map_err(Error::io("rename", &old))?,
+            None if !roomy => {
+                let mut shelf = log.shelf.lock();
+                shelf.no_space = true;
+                shelf.publish(&log.vitals);
+                return Err(Error::io("preallocate", &spare)(ErrorKind::StorageFull.into()));
+            }
+            None => {}
         }
         let made = log.disk.preallocate(&spare, log.config.segment_bytes);
         let full = made.as_ref().is_err_and(is_full);

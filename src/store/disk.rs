@@ -4,7 +4,7 @@
 //! a prefix of the batches, over all tables alike, and no idle table pins old journal files. See
 //! docs/adr/0006-one-keyspace.md.
 
-use super::{Batch, Error, Range, Read, Row, Store, Table};
+use super::{Batch, Error, Failure, Range, Read, Row, Store, Table};
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use std::path::Path;
@@ -28,6 +28,7 @@ impl Default for Limits {
 pub struct DiskStore {
     database: Database,
     rows: Keyspace,
+    failure: Failure,
 }
 
 impl DiskStore {
@@ -51,7 +52,7 @@ impl DiskStore {
                 .expect_point_read_hits(false)
         };
         let rows = database.keyspace("rows", options)?;
-        Ok(DiskStore { database, rows })
+        Ok(DiskStore { database, rows, failure: Failure::default() })
     }
 
     /// Deletes whatever is in `directory` and opens an empty store there.
@@ -91,20 +92,24 @@ impl Store for DiskStore {
                 None => writes.remove(&self.rows, key),
             }
         }
-        Ok(writes.commit()?)
+        self.failure.noted(writes.commit().map_err(Error::from))
     }
 
     fn flush(&self) -> Result<(), Error> {
         // Until then the batch may be in a buffer of this process.
-        Ok(self.database.persist(PersistMode::Buffer)?)
+        self.failure.noted(self.database.persist(PersistMode::Buffer).map_err(Error::from))
     }
 
     fn sync(&self) -> Result<(), Error> {
-        Ok(self.database.persist(PersistMode::SyncAll)?)
+        self.failure.noted(self.database.persist(PersistMode::SyncAll).map_err(Error::from))
     }
 
     fn view(&self) -> Box<dyn Read> {
         Box::new(View { snapshot: self.database.snapshot(), rows: self.rows.clone() })
+    }
+
+    fn failure(&self) -> Failure {
+        self.failure.clone()
     }
 }
 

@@ -56,13 +56,15 @@ fn kind(found: FileSystem, dir: &Path) -> Finding {
 }
 
 fn space(found: FileSystem, config: &Config) -> Finding {
-    // In use, the next one, and the reserve of two that settles orders when the disk is full.
-    let needed = Bytes(config.log.segment_bytes.0.saturating_mul(4));
+    // In use, the next one, and the reserve of two that settles orders when the disk is full; and what is left alone.
+    let log = config.log.segment_bytes.0.saturating_mul(4);
+    let needed = Bytes(log.saturating_add(config.store.keep_free.0));
     let free = mebibytes(found.free);
     match found.free {
         free_bytes if free_bytes < needed.0 => {
-            let detail = format!("{free} free, {needed} needed: four log files of {}", config.log.segment_bytes);
-            Finding::red("disk space", detail, "stampede serve --log-segment-bytes 16MiB")
+            let (segment, left) = (config.log.segment_bytes, config.store.keep_free);
+            let detail = format!("{free} free, {needed} needed: four log files of {segment}, and {left} left free");
+            Finding::red("disk space", detail, "stampede serve --log-segment-bytes 16MiB --store-keep-free 128MiB")
         }
         free_bytes if free_bytes < needed.0.saturating_mul(8) => {
             Finding::warn("disk space", format!("{free} free"), "the log is archived for good: make room ahead")

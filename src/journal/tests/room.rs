@@ -76,6 +76,38 @@ fn s07_reuse_makes_room_on_a_full_disk() {
 }
 
 #[test]
+fn s07_the_space_that_the_store_needs_is_left_to_it() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, Config { keep_free: 256 << 10, ..small() }).unwrap();
+    disk.set_capacity(disk.used() + (4 << 20));
+    rig.tend().unwrap();
+    assert_eq!((rig.log.health().spares, rig.queue.room(Class::Intake)), (3, Ok(())));
+
+    // There is room for one more segment, but not beside what is to be left free.
+    disk.set_capacity(disk.used() + (300 << 10));
+    rig.tend().unwrap();
+    assert_eq!(rig.queue.room(Class::Intake), Ok(()));
+    while rig.log.health().rolls < 2 {
+        rig.frame(1);
+    }
+    assert!(rig.tend().is_err());
+    assert_eq!((rig.log.health().spares, rig.queue.room(Class::Intake)), (2, Err(NoRoom::DiskFull)));
+
+    // Somebody else takes more of it: intake is shut though the log itself lacks nothing.
+    disk.set_capacity(u64::MAX);
+    rig.tend().unwrap();
+    assert_eq!((rig.log.health().spares, rig.queue.room(Class::Intake)), (3, Ok(())));
+    disk.set_capacity(disk.used() + (200 << 10));
+    rig.tend().unwrap();
+    assert_eq!((rig.queue.room(Class::Intake), rig.queue.room(Class::Settle)), (Err(NoRoom::DiskFull), Ok(())));
+    assert!(rig.log.health().disk_full && !rig.log.health().reserve_used_up);
+
+    disk.set_capacity(u64::MAX);
+    rig.tend().unwrap();
+    assert_eq!(rig.queue.room(Class::Intake), Ok(()));
+}
+
+#[test]
 fn s07_a_disk_too_full_to_begin_says_so() {
     let disk = SimDisk::new(1);
     disk.set_capacity(20 << 10);

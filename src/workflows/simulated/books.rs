@@ -1,7 +1,7 @@
 //! The provider's books: what it did, by its own account. Nothing is ever taken out or changed.
 
 use super::rows::{self, Walk};
-use crate::store::{Batch, MemoryStore, Range, Store, Table};
+use crate::store::{Batch, Failure, MemoryStore, Range, Store, Table};
 use crate::workflows::provider::{Call, Found, Operation};
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{OrderId, Reference};
@@ -142,6 +142,12 @@ impl Books {
             None => 0,
         };
         Ok(Books { store, last })
+    }
+
+    /// Tells when nothing can be written down any more.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        self.store.failure()
     }
 
     /// Everything, in order, read as it is asked for.

@@ -1,7 +1,7 @@
 //! The warehouse's own account: what it was asked to ship, what was called off, what left.
 
 use super::rows::{self, Walk};
-use crate::store::{Batch, MemoryStore, Store, Table};
+use crate::store::{Batch, Failure, MemoryStore, Store, Table};
 use crate::workflows::warehouse::{CallOff, Dispatched, Request};
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{LocationId, OpId, OrderId, Reference};
@@ -61,6 +61,12 @@ impl Depot {
     /// Opens the account in this store.
     pub(super) fn kept_in(store: Arc<dyn Store>) -> Depot {
         Depot { store }
+    }
+
+    /// Tells when nothing can be written down any more.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        self.store.failure()
     }
 
     /// Accepts a request. Says whether it is new.
