@@ -7,7 +7,10 @@ mod clock;
 mod frames;
 mod health;
 mod ids;
+mod pulse;
 mod start;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 
 pub use clock::EngineClock;
@@ -49,12 +52,16 @@ pub(crate) struct Inner {
     projection: worker::Handle,
     projection_worker: Mutex<Option<worker::Worker>>,
     workflows: WorkflowThread,
+    /// The stores of the simulated outside parties.
+    outside: [store::Failure; 2],
     /// Kept so that its lanes live: shards on threads of their own.
     arbiters: Mutex<Vec<actix_rt::Arbiter>>,
     log_thread: Mutex<Option<journal::LogThread>>,
     upkeep: Mutex<Option<JoinHandle<()>>>,
     workers_attached: AtomicUsize,
     spare_lanes: AtomicUsize,
+    /// Lanes that do not turn.
+    hanging: Mutex<Vec<usize>>,
     draining: AtomicBool,
     stopping: AtomicBool,
     stopped: watch::Receiver<Option<Stopped>>,
@@ -237,6 +244,18 @@ impl Inner {
         if let Err(error) = outcome {
             tracing::error!(%error, "no checkpoint; the one before still holds");
         }
+    }
+
+    /// The engine cannot go on: whoever waits for [`Engine::stopped`] is told, the first reason only.
+    fn fail(&self, why: String) {
+        self.listener.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            if first {
+                tracing::error!(why, "stopping");
+                *stopped = Some(Stopped::Failed(why));
+            }
+            first
+        });
     }
 
     fn shut_down(&self) {

@@ -139,7 +139,7 @@ fn stopped(why: &Stopped) -> anyhow::Error {
     match why {
         Stopped::Cleanly => anyhow::anyhow!("the commit log was stopped"),
         Stopped::Fenced(why) => anyhow::anyhow!("another process owns the commit log: {why}"),
-        Stopped::Failed(why) => anyhow::anyhow!("the commit log failed: {why}"),
+        Stopped::Failed(why) => anyhow::anyhow!("the engine failed: {why}"),
     }
 }
 

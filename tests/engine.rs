@@ -184,6 +184,39 @@ fn s18_a_hold_that_ran_out_while_the_server_was_down_is_released_after_the_start
 }
 
 #[test]
+fn a_lane_that_hangs_is_not_ready_until_it_turns_again() {
+    let dir = tempfile::tempdir().unwrap();
+    with_engine(config(dir.path(), &[]), async |engine| {
+        let lanes = |engine: &Engine| {
+            let health = engine.health();
+            health.checks.into_iter().find(|check| check.check == "lanes").unwrap()
+        };
+        stock("x", 1).await;
+        assert!(lanes(&engine).ok);
+        let watching = engine.clone();
+        let watcher = std::thread::spawn(move || {
+            for _ in 0..3_000 {
+                let seen = lanes(&watching);
+                if !seen.ok {
+                    return seen.detail;
+                }
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            "nobody noticed".to_owned()
+        });
+        // The lane does nothing but wait for the watcher.
+        assert_eq!(watcher.join().unwrap(), "lanes that hang: [0]");
+        for _ in 0..500 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            if lanes(&engine).ok {
+                return;
+            }
+        }
+        panic!("{:?}", lanes(&engine));
+    });
+}
+
+#[test]
 fn a_second_engine_on_the_same_directory_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     with_engine(config(dir.path(), &[]), async |_| {

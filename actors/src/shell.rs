@@ -24,6 +24,7 @@ mod sold_out;
 pub mod stats;
 mod sync;
 mod timers;
+mod vital;
 
 pub use fabric::{Clock, Fabric, LaneId, Permit, Settings, Shard};
 pub use lane::{Ask, Lane};

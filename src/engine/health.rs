@@ -1,6 +1,7 @@
 //! Is the engine well enough to take requests? One check each, so that an operator sees which one is not.
 
 use super::Inner;
+use crate::store;
 use serde::Serialize;
 use std::sync::atomic::Ordering;
 
@@ -36,11 +37,29 @@ impl Health {
     }
 }
 
+/// What has died that settles orders, or that it settles them with.
+pub(super) fn dead_workflows(inner: &Inner) -> Option<String> {
+    let thread = inner.workflows.is_finished().then(|| "the workflow thread has ended".to_owned());
+    let outside = || inner.outside.iter().find_map(store::Failure::get);
+    thread.or_else(|| outside().map(|why| format!("a simulated outside party cannot write its books: {why}")))
+}
+
+fn lanes(inner: &Inner) -> Option<String> {
+    if let Some(why) = inner.fabric.dead() {
+        return Some(format!("{why}; the process is going down"));
+    }
+    let (attached, workers) = (inner.workers_attached.load(Ordering::SeqCst), inner.config.workers);
+    if attached < workers {
+        return Some(format!("{attached} of {workers} workers have started"));
+    }
+    let hanging = inner.hanging.lock();
+    (!hanging.is_empty()).then(|| format!("lanes that hang: {hanging:?}"))
+}
+
 pub(super) fn health(inner: &Inner) -> Health {
     let log = inner.log.health();
     let lag = inner.reader.lag(stampede_actors::journal::Journal::committed(&*inner.queue));
     let stopped = inner.reader.stopped();
-    let attached = inner.workers_attached.load(Ordering::SeqCst);
     let findings = [
         log.stopped.then(|| "the commit log has stopped; the process is going down".to_owned()),
         log.disk_full.then(|| "the disk is full; only settlement goes on".to_owned()),
@@ -48,9 +67,8 @@ pub(super) fn health(inner: &Inner) -> Health {
             let behind = lag.not_taken_in > MAX_LAG;
             behind.then(|| format!("{} committed records behind", lag.not_taken_in))
         }),
-        inner.workflows.is_finished().then(|| "the workflow thread has ended".to_owned()),
-        (attached < inner.config.workers)
-            .then(|| format!("{attached} of {} workers have started", inner.config.workers)),
+        dead_workflows(inner),
+        lanes(inner),
         inner.draining.load(Ordering::SeqCst).then(|| "no new purchases; the server is going down".to_owned()),
     ];
     let checks = CHECKS.iter().zip(findings).map(|(&check, finding)| Check {

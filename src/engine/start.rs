@@ -140,7 +140,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     )
     .map_err(Error::io("cannot start the log's thread"))?;
 
-    let workflows = start_workflows(&config, &fabric, &log, &frames, inlet, head.position, boot_clock)?;
+    let (workflows, outside) = start_workflows(&config, &fabric, &log, &frames, inlet, head.position, boot_clock)?;
     let arbiters = start_shard_threads(&config, &fabric);
     let recovered = Recovered {
         took: began.elapsed(),
@@ -163,11 +163,13 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
         projection: handle,
         projection_worker: Mutex::new(Some(worker)),
         workflows,
+        outside,
         arbiters: Mutex::new(arbiters),
         log_thread: Mutex::new(Some(log_thread)),
         upkeep: Mutex::new(None),
         workers_attached: AtomicUsize::new(0),
         spare_lanes: AtomicUsize::new(0),
+        hanging: Mutex::default(),
         draining: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         stopped,
@@ -319,15 +321,16 @@ fn start_workflows(
     inlet: Arc<Inlet>,
     head: Position,
     clock: Arc<BootClock>,
-) -> Result<WorkflowThread, Error> {
+) -> Result<(WorkflowThread, [store::Failure; 2]), Error> {
     let kept = log.cursors().get(Cursor::NAME).copied().unwrap_or_default();
     let (fabric, lane) = (Arc::clone(fabric), LaneId(workflow_lane(config)));
     let books =
         Books::open(&config.data_dir.join(PROVIDER_DIR)).map_err(Error::io("cannot open the provider's books"))?;
-    let provider = SimulatedProvider::new(provider_config(config), books, clock.clone());
     let depot = Depot::open(&config.data_dir.join(WAREHOUSE_DIR)).map_err(Error::io("cannot open the warehouse"))?;
+    let outside = [books.failure(), depot.failure()];
+    let provider = SimulatedProvider::new(provider_config(config), books, clock.clone());
     let warehouse = SimulatedWarehouse::new(warehouse_config(config), depot);
-    WorkflowThread::start(workflows::Parts {
+    let thread = WorkflowThread::start(workflows::Parts {
         config: workflows_config(config),
         inlet,
         source: Arc::clone(frames),
@@ -337,8 +340,8 @@ fn start_workflows(
         provider: Arc::new(provider),
         warehouse: Arc::new(warehouse),
         attach: Box::new(move || drop(Lane::start(&fabric, lane))),
-    })
-    .map_err(Error::io("cannot start the workflow thread"))
+    });
+    Ok((thread.map_err(Error::io("cannot start the workflow thread"))?, outside))
 }
 
 fn provider_config(config: &Config) -> ProviderConfig {

@@ -1,9 +1,12 @@
 //! What happens beside the requests: deadlines of cold entities come up, the start's grace ends, checkpoints are taken.
 
-use super::Inner;
-use crate::journal::Stopped;
+use super::pulse::Pulse;
+use super::{Inner, health, start};
+use crate::disk::{Disk, RealDisk};
 use stampede_actors::shell::Clock;
+use stampede_actors::shell::LaneId;
 use stampede_actors::time::{Span, Timestamp};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -23,16 +26,26 @@ const FULL_PER_AGE: u32 = 4;
 /// How often the thread looks around.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Runs until the engine stops.
+/// Runs until the engine stops. Without it nobody would notice what else has died: a panic here ends the process.
 pub(super) fn run(inner: &Arc<Inner>) {
+    if catch_unwind(AssertUnwindSafe(|| tend(inner))).is_err() {
+        inner.fail("the upkeep thread has panicked".to_owned());
+    }
+}
+
+fn tend(inner: &Arc<Inner>) {
     let started = Instant::now();
+    let mut pulse = Pulse::new(start::first_spare_lane(&inner.config), started);
+    let mut stays = false;
     let mut read = None;
     let mut checkpointed = Instant::now();
     let mut fully = None;
     while !inner.stopping.load(Ordering::SeqCst) {
         std::thread::sleep(TICK);
         end_grace(inner, started);
-        notice_the_dead(inner);
+        notice_the_dead(inner, &mut stays);
+        let beats = (0..start::first_spare_lane(&inner.config)).map(|lane| inner.fabric.beats(LaneId(lane)));
+        *inner.hanging.lock() = pulse.look(beats, Instant::now());
         if read.is_none_or(|at: Instant| at.elapsed() >= READ_EVERY) {
             arm(inner);
             read = Some(Instant::now());
@@ -50,25 +63,32 @@ pub(super) fn run(inner: &Arc<Inner>) {
     }
 }
 
-/// A server whose projection or workflows have died must not go on selling: it stops, and the next start recovers. On a
-/// full disk it stays, refuses, and goes on refusing, since a start would only find the disk full again (S7).
-fn notice_the_dead(inner: &Arc<Inner>) {
-    let workflows = inner.workflows.is_finished().then(|| "the workflow thread has ended".to_owned());
-    let dead = inner.reader.stopped().map(|why| format!("the projection has stopped: {why}")).or(workflows);
-    if let Some(why) = dead
-        && !inner.stopping.load(Ordering::SeqCst)
-        && !inner.draining.load(Ordering::SeqCst)
-        && !inner.log.health().disk_full
-    {
-        inner.listener.stopped.send_if_modified(|stopped| {
-            let first = stopped.is_none();
-            if first {
-                tracing::error!(why, "stopping");
-                *stopped = Some(Stopped::Failed(why));
-            }
-            first
-        });
+/// A server whose projection, workflows or shards have died must not go on selling: it stops, and the next start recovers.
+/// A store dies of a full disk as well, and a start would only find the disk full again: then it stays, refuses new claims,
+/// and stops once there is space (S7).
+fn notice_the_dead(inner: &Arc<Inner>, stays: &mut bool) {
+    if inner.stopping.load(Ordering::SeqCst) || inner.draining.load(Ordering::SeqCst) {
+        return;
     }
+    if let Some(shard) = inner.fabric.dead() {
+        return inner.fail(shard.to_owned());
+    }
+    let projection = inner.reader.stopped().map(|why| format!("the projection has stopped: {why}"));
+    let Some(why) = projection.or_else(|| health::dead_workflows(inner)) else { return };
+    if !is_disk_full(inner) {
+        inner.fail(why);
+    } else if !std::mem::replace(stays, true) {
+        tracing::error!(
+            why,
+            "the disk is full: no new claims; the server stops, to be started again, once there is space"
+        );
+    }
+}
+
+/// Asked of the disk itself: the log's own view may be a moment old.
+fn is_disk_full(inner: &Inner) -> bool {
+    let free = RealDisk.free_space(&inner.config.data_dir);
+    inner.log.health().disk_full || free.is_ok_and(|free| free < inner.config.store.keep_free.0)
 }
 
 /// Deadlines run out again when the results that waited at the start are in, or when that takes too long (S18).

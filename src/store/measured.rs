@@ -106,7 +106,7 @@ impl<S: Store> Read for Measured<S> {
 }
 
 impl<S: Store> Store for Measured<S> {
-    fn write(&self, batch: Batch) -> Result<(), Error> {
+    fn write(&self, batch: &Batch) -> Result<(), Error> {
         self.vitals.time(Operation::Write, || self.store.write(batch))
     }
 

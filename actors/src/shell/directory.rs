@@ -16,6 +16,7 @@ use crate::shell::loader::Loaded;
 use crate::shell::message::{Envelope, Failure, Question, ReplyTo};
 use crate::shell::post::{Arm, Arrived, Batch, Crashed, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::stats::{bump, kind};
+use crate::shell::vital::Vital;
 use crate::sku::{self, MAX_UNITS, Sku};
 use crate::time::Span;
 use crate::{cart, shell::stats::Stats};
@@ -66,6 +67,7 @@ pub struct Directory {
     loading: usize,
     crashes: HashMap<EntityId, (u32, u64), FixedState>,
     tick: u64,
+    _vital: Vital,
 }
 
 impl Actor for Directory {
@@ -94,6 +96,7 @@ impl Directory {
             loading: 0,
             crashes: HashMap::default(),
             tick: 0,
+            _vital: Vital::new(lane.fabric(), lane.id(), format!("the directory of shard {}", shard.0)),
         })
     }
 

@@ -10,8 +10,8 @@ use crate::shell::sold_out::SoldOut;
 use crate::shell::stats::Stats;
 use crate::time::{Moment, Span, Timestamp};
 use crate::{order, sku};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A thread that hosts shards or asks for things.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +82,10 @@ pub struct Fabric {
     lane_of_shard: Vec<LaneId>,
     permits: Vec<AtomicUsize>,
     harbours: Vec<Harbour<Parcel>>,
+    /// How often each lane has ticked: one that hangs does not tick.
+    beats: Vec<AtomicU64>,
+    /// Which part of a lane has ended that no lane can do without.
+    dead: OnceLock<String>,
 }
 
 impl Fabric {
@@ -99,8 +103,20 @@ impl Fabric {
         let permits = lane_of_shard.iter().map(|_| AtomicUsize::new(0)).collect();
         let harbours = (0..lanes).map(|_| Harbour::default()).collect();
         let stats = Stats::new(lane_of_shard.len());
-        let sold_out = SoldOut::default();
-        Arc::new(Fabric { settings, journal, clock, loader, stats, sold_out, lane_of_shard, permits, harbours })
+        let beats = (0..lanes).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Fabric {
+            settings,
+            journal,
+            clock,
+            loader,
+            stats,
+            sold_out: SoldOut::default(),
+            lane_of_shard,
+            permits,
+            harbours,
+            beats,
+            dead: OnceLock::new(),
+        })
     }
 
     /// How many shards there are.
@@ -124,6 +140,11 @@ impl Fabric {
     #[must_use]
     pub fn lane_of(&self, shard: Shard) -> LaneId {
         self.lane_of_shard[shard.0]
+    }
+
+    /// Does a shard live there?
+    pub(crate) fn hosts(&self, lane: LaneId) -> bool {
+        self.lane_of_shard.contains(&lane)
     }
 
     /// Sends from a thread that has no lane of its own.
@@ -161,6 +182,28 @@ impl Fabric {
     /// The log has committed more, or has stopped: wakes the lanes that wait for it. Called by the log's thread.
     pub fn on_commit(&self) {
         Harbour::committed(&self.harbours);
+    }
+
+    /// What has ended, in a panic or with its thread, that a shard or an asker cannot do without: whoever waits on any
+    /// lane is told that the outcome is unknown, and the process has to stop.
+    #[must_use]
+    pub fn dead(&self) -> Option<&str> {
+        self.dead.get().map(String::as_str)
+    }
+
+    /// The first to go is the one to tell of.
+    pub(crate) fn died(&self, what: String) {
+        let _ = self.dead.set(what);
+    }
+
+    /// How often a lane has ticked; 0: it has not started. It ticks many times a second unless something holds it up.
+    #[must_use]
+    pub fn beats(&self, lane: LaneId) -> u64 {
+        self.beats[lane.0].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn beat(&self, lane: LaneId) {
+        self.beats[lane.0].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Leaves mail for a lane and wakes it once.

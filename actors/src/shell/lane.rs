@@ -9,6 +9,7 @@ use crate::shell::fabric::{Fabric, LaneId, Parcel, Shard};
 use crate::shell::message::{Address, Done, Envelope, Failure, Question, Reply, ReplyTo};
 use crate::shell::post;
 use crate::shell::stats::{TIMED_ONE_IN, bump};
+use crate::shell::vital::Vital;
 use actix::Addr;
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -83,14 +84,16 @@ impl Lane {
         for shard in (0..shards).map(Shard).filter(|&shard| fabric.lane_of(shard) == id) {
             lane.directories.borrow_mut()[shard.0] = Some(Directory::start(shard, &lane));
         }
-        actix::spawn(Pump { lane: Rc::clone(&lane), parcels: Vec::new() });
-        let ticking = Rc::clone(&lane);
+        let vital = |what: &str| Vital::new(fabric, id, what);
+        actix::spawn(Pump { lane: Rc::clone(&lane), parcels: Vec::new(), _vital: vital("the pump") });
+        let (ticking, vital) = (Rc::clone(&lane), vital("the ticker"));
         actix::spawn(async move {
+            let _vital = vital;
             let mut interval = tokio::time::interval(TICK);
             interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
             loop {
                 interval.tick().await;
-                ticking.give_up_overdue();
+                ticking.tick();
             }
         });
         lane
@@ -118,6 +121,10 @@ impl Lane {
     pub(crate) fn appended(&self) {
         self.appended.set(true);
         self.fabric.signal(self.id);
+    }
+
+    pub(crate) fn id(&self) -> LaneId {
+        self.id
     }
 
     fn send(&self, mut envelope: Envelope) {
@@ -178,9 +185,12 @@ impl Lane {
         }
     }
 
-    fn give_up_overdue(&self) {
+    /// Gives up those whose time is up, and everybody when a part of the shards is dead.
+    fn tick(&self) {
+        self.fabric.beat(self.id);
         self.ticks.set(self.ticks.get() + 1);
-        self.slots.borrow_mut().fail_overdue(self.ticks.get());
+        let overdue = if self.fabric.dead().is_some() { u64::MAX } else { self.ticks.get() };
+        self.slots.borrow_mut().fail_overdue(overdue);
     }
 
     /// One turn: mail in, answers out, questions to the directories, mail to other lanes, and one wake-up of the log.
@@ -225,13 +235,14 @@ impl Lane {
 struct Pump {
     lane: Rc<Lane>,
     parcels: Vec<Parcel>,
+    _vital: Vital,
 }
 
 impl Future for Pump {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Pump { lane, parcels } = &mut *self;
+        let Pump { lane, parcels, .. } = &mut *self;
         lane.fabric.collect(lane.id, context.waker(), parcels);
         lane.turn(parcels);
         Poll::Pending

@@ -1,6 +1,7 @@
 //! The shells around the aggregates: rules S1, S9 to S13, S15, S18 and S21, on one paused thread.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod dying;
 mod releasing;
 mod reloading;
 mod support;
