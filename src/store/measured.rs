@@ -1,6 +1,6 @@
 //! A store whose operations are counted and timed.
 
-use super::{Batch, Error, Range, Read, Row, Store, Table};
+use super::{Batch, Error, Failure, Range, Read, Row, Store, Table};
 use stampede_actors::shell::durations::Durations;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -121,6 +121,10 @@ impl<S: Store> Store for Measured<S> {
     fn view(&self) -> Box<dyn Read> {
         self.store.view()
     }
+
+    fn failure(&self) -> Failure {
+        self.store.failure()
+    }
 }
 
 #[cfg(test)]
@@ -147,7 +151,7 @@ mod tests {
     }
 
     impl Store for Broken {
-        fn write(&self, batch: Batch) -> Result<(), Error> {
+        fn write(&self, batch: &Batch) -> Result<(), Error> {
             self.0.write(batch)
         }
 
@@ -170,7 +174,7 @@ mod tests {
         let store = Measured::new(Broken(MemoryStore::default()), Arc::clone(&vitals));
         let mut batch = Batch::default();
         batch.put(Table::Meta, b"a", b"1".to_vec());
-        store.write(batch).unwrap();
+        store.write(&batch).unwrap();
         assert_eq!(store.get(Table::Meta, b"a").unwrap(), Some(b"1".to_vec()));
         assert!(store.contains(Table::Meta, b"a").unwrap() && !store.contains(Table::Meta, b"b").unwrap());
         assert!(store.sync().is_err());

@@ -2,12 +2,13 @@
 
 use crate::client::{self, Answer};
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// A running server. Killed when dropped.
 pub struct Server {
@@ -17,7 +18,7 @@ pub struct Server {
     pub key: String,
     child: Child,
     flags: Vec<String>,
-    dir: tempfile::TempDir,
+    dir: TempDir,
 }
 
 impl Server {
@@ -56,11 +57,43 @@ impl Server {
         Server { api, operations, key, child, flags, dir }
     }
 
+    /// The directory of [`Server::on_a_small_disk`], as seen from here.
+    fn small_disk(&self) -> PathBuf {
+        let dir = self.dir.path().strip_prefix("/").unwrap();
+        Path::new("/proc").join(self.child.id().to_string()).join("root").join(dir)
+    }
+
     /// Makes the room that [`Server::on_a_small_disk`] had taken.
     pub fn drop_ballast(&self) {
-        let dir = self.dir.path().strip_prefix("/").unwrap();
-        let root = Path::new("/proc").join(self.child.id().to_string()).join("root");
-        std::fs::remove_file(root.join(dir).join("ballast")).unwrap();
+        std::fs::remove_file(self.small_disk().join("ballast")).unwrap();
+    }
+
+    /// Takes every byte that is left on the small disk, as another program may.
+    pub fn fill_disk(&self) {
+        let mut ballast = std::fs::OpenOptions::new().append(true).open(self.small_disk().join("ballast")).unwrap();
+        while ballast.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    /// What is on the small disk, where there is room to spare.
+    pub fn copy_of_small_disk(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-rT").arg(self.small_disk()).arg(copy.path()).status().unwrap();
+        assert!(copied.success());
+        std::fs::remove_file(copy.path().join("ballast")).unwrap();
+        copy
+    }
+
+    /// Another server like this one, on this directory.
+    pub fn again_on(&self, dir: TempDir) -> Server {
+        let (child, api, operations) = spawn(program(), dir.path(), &self.flags);
+        Server { api, operations, key: self.key.clone(), child, flags: self.flags.clone(), dir }
+    }
+
+    /// One of the checks of readiness: is it well, and what is wrong?
+    pub fn check(&self, name: &str) -> (bool, String) {
+        let ready = client::send(self.operations, "GET", "/health/ready", &[], None).json();
+        let check = ready["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap();
+        (check["ok"].as_bool().unwrap(), check["detail"].as_str().unwrap().to_owned())
     }
 
     /// Kills it (SIGKILL) and starts it again on the same directory.
