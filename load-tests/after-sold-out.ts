@@ -1,0 +1,28 @@
+/** Nothing is left and buyers still come: each gets a quick no, and nothing is written for it. */
+import { arrive } from './lib/buyer.ts';
+import { fill, popularity, type Stock } from './lib/data.ts';
+import { judgeRun } from './lib/invariants.ts';
+import { optionsOf } from './lib/options.ts';
+import { readPlan } from './lib/plan.ts';
+import { report } from './lib/summary.ts';
+
+const plan = readPlan('after-sold-out', open('./scenarios.json'));
+const sums = popularity(plan);
+
+export const options = optionsOf(plan);
+
+export function setup(): Stock {
+  return fill(plan, sums);
+}
+
+export default function (stock: Stock): void {
+  arrive(plan, sums, stock);
+}
+
+export function teardown(stock: Stock): void {
+  judgeRun(plan, sums, stock);
+}
+
+export function handleSummary(data: unknown): Record<string, string> {
+  return report(plan, data);
+}

@@ -1,0 +1,28 @@
+/** An ordinary day: a steady stream of buyers, and enough units for all of them. */
+import { arrive } from './lib/buyer.ts';
+import { fill, popularity, type Stock } from './lib/data.ts';
+import { judgeRun } from './lib/invariants.ts';
+import { optionsOf } from './lib/options.ts';
+import { readPlan } from './lib/plan.ts';
+import { report } from './lib/summary.ts';
+
+const plan = readPlan('baseline', open('./scenarios.json'));
+const sums = popularity(plan);
+
+export const options = optionsOf(plan);
+
+export function setup(): Stock {
+  return fill(plan, sums);
+}
+
+export default function (stock: Stock): void {
+  arrive(plan, sums, stock);
+}
+
+export function teardown(stock: Stock): void {
+  judgeRun(plan, sums, stock);
+}
+
+export function handleSummary(data: unknown): Record<string, string> {
+  return report(plan, data);
+}

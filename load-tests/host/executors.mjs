@@ -1,0 +1,121 @@
+/**
+ * When iterations begin. Arrivals come when they come (open model): without a free virtual user they are dropped and
+ * counted, as in k6, and an arrival that begins late knows how late.
+ */
+import { performance } from 'node:perf_hooks';
+import { seconds } from './metrics.mjs';
+
+/** Executors there are, and the fields that each takes. */
+export const EXECUTORS = {
+  'shared-iterations': ['vus', 'iterations', 'maxDuration'],
+  'constant-arrival-rate': ['rate', 'timeUnit', 'duration', 'preAllocatedVUs', 'maxVUs'],
+  'ramping-arrival-rate': ['startRate', 'timeUnit', 'stages', 'preAllocatedVUs', 'maxVUs'],
+};
+/** Fields that any of them takes. */
+export const COMMON = ['executor', 'exec', 'startTime', 'gracefulStop', 'env', 'tags'];
+
+/** Virtual users that a scenario needs. */
+export function usersOf(scenario) {
+  return scenario.executor === 'shared-iterations' ? (scenario.vus ?? 1) : scenario.preAllocatedVUs;
+}
+
+/**
+ * Runs one scenario to its end.
+ *
+ * @param host the run
+ * @param scenario from the options, with `name` and `exec`
+ * @param users virtual users of its own
+ * @param data what `setup` returned, as JSON
+ */
+export async function execute(host, scenario, users, data) {
+  const started = { ...scenario, startTime: Date.now() };
+  const graceful = seconds(scenario.gracefulStop ?? '30s') * 1000;
+  const running = new Set();
+  const run = (user, number, late) => {
+    const iteration = user.iterate(started, number, late, data).finally(() => running.delete(iteration));
+    running.add(iteration);
+    return iteration;
+  };
+  if (scenario.executor === 'shared-iterations') {
+    await inTurns(host, scenario, users, run);
+  } else {
+    await asTheyCome(host, scenario, users, run);
+  }
+  const left = await finished(running, graceful);
+  if (left > 0) {
+    host.interrupted += left;
+    console.error(`${scenario.name}: ${left} iterations were interrupted after ${graceful} ms`);
+  }
+  for (const user of users) user.end();
+}
+
+async function inTurns(host, scenario, users, run) {
+  const until = performance.now() + seconds(scenario.maxDuration ?? '10m') * 1000;
+  let next = 0;
+  const turns = async (user) => {
+    while (next < (scenario.iterations ?? 1) && host.aborted === undefined && performance.now() < until) {
+      await run(user, next++, 0);
+    }
+  };
+  await Promise.race([Promise.all(users.map(turns)), later(until - performance.now())]);
+}
+
+async function asTheyCome(host, scenario, users, run) {
+  const times = arrivals(scenario);
+  const idle = [...users];
+  const dropped = host.metrics.get('dropped_iterations');
+  const began = performance.now();
+  let number = 0;
+  let next = times.next();
+  while (!next.done && host.aborted === undefined) {
+    const now = performance.now() - began;
+    if (next.value > now) {
+      await later(next.value - now);
+      continue;
+    }
+    const user = idle.shift();
+    if (user === undefined) {
+      host.metrics.add(dropped, 1, () => ({ scenario: scenario.name }));
+    } else {
+      void run(user, number++, now - next.value).finally(() => idle.push(user));
+    }
+    next = times.next();
+  }
+}
+
+/** The times of all arrivals, in milliseconds from the beginning. */
+export function* arrivals(scenario) {
+  const unit = seconds(scenario.timeUnit ?? '1s') * 1000;
+  if (scenario.executor === 'constant-arrival-rate') {
+    const every = unit / scenario.rate;
+    const end = seconds(scenario.duration) * 1000;
+    for (let number = 0; number * every < end - 1e-6; number++) yield number * every;
+    return;
+  }
+  let [rate, begin, due] = [(scenario.startRate ?? 0) / unit, 0, 1];
+  let before = 0;
+  for (const stage of scenario.stages) {
+    const [length, target] = [seconds(stage.duration) * 1000, stage.target / unit];
+    const inStage = ((rate + target) / 2) * length;
+    const slope = length === 0 ? 0 : (target - rate) / length;
+    for (; due <= before + inStage + 1e-9; due++) {
+      const wanted = due - before;
+      // wanted = rate t + slope t² / 2, solved for t in the form that is stable for a flat slope.
+      const root = Math.sqrt(Math.max(0, rate * rate + 2 * slope * wanted));
+      yield begin + Math.min(length, (2 * wanted) / (rate + root));
+    }
+    before += inStage;
+    begin += length;
+    rate = target;
+  }
+}
+
+/** Waits for the running iterations; how many were left. */
+async function finished(running, graceful) {
+  await Promise.race([Promise.all(running), later(graceful)]);
+  return running.size;
+}
+
+function later(milliseconds) {
+  return new Promise((wake) => setTimeout(wake, Math.max(0, milliseconds)));
+}

@@ -1,0 +1,153 @@
+#!/usr/bin/env node
+/**
+ * Runs a load test where there is no k6: `node load-tests/host/run.mjs load-tests/smoke.ts`. It offers the modules that
+ * the scripts import and nothing else, and exits as k6 does: 0, 99 when a threshold was not met, 107 when the script
+ * threw outside of an iteration, 104 when its options cannot be understood, 108 when the script aborted the test.
+ */
+import { writeFileSync } from 'node:fs';
+import { performance } from 'node:perf_hooks';
+import { COMMON, EXECUTORS, execute, usersOf } from './executors.mjs';
+import { seconds } from './metrics.mjs';
+import { Host, User } from './script.mjs';
+
+const EXIT = { good: 0, thresholds: 99, options: 104, interrupted: 105, script: 107, aborted: 108 };
+/** Thresholds that may end the run are judged so often, in milliseconds. */
+const JUDGE_EVERY = 2000;
+/** Above this share of one core the generator measures itself, in percent. */
+const SATURATED = 80;
+
+/** An error with the exit code that it leads to. */
+class Failed extends Error {
+  constructor(code, message) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Loads a script; its host, with options understood, and the first virtual user. */
+export function load(entry, env) {
+  const host = attempt(EXIT.script, () => new Host(entry, env));
+  const first = attempt(EXIT.script, () => new User(host, 0));
+  host.options = first.exports.options ?? {};
+  return { host, first };
+}
+
+/** The scenarios of the options, checked. */
+export function scenariosOf(options, exports) {
+  const scenarios = Object.entries(options.scenarios ?? {});
+  if (scenarios.length === 0) throw new Failed(EXIT.options, 'the options name no scenario');
+  return scenarios.map(([name, scenario]) => {
+    const fields = EXECUTORS[scenario.executor];
+    if (fields === undefined) throw new Failed(EXIT.options, `${name}: the host has no executor ${scenario.executor}`);
+    for (const field of Object.keys(scenario)) {
+      if (!fields.includes(field) && !COMMON.includes(field)) {
+        throw new Failed(EXIT.options, `${name}: ${scenario.executor} takes no ${field}`);
+      }
+    }
+    const exec = scenario.exec ?? 'default';
+    if (typeof exports[exec] !== 'function') throw new Failed(EXIT.options, `${name}: there is no function ${exec}`);
+    return { ...scenario, name, exec };
+  });
+}
+
+async function main(entry) {
+  const { host, first } = load(entry, process.env);
+  const { options, metrics } = host;
+  const scenarios = scenariosOf(options, first.exports);
+  attempt(EXIT.options, () => metrics.judgeBy(options.thresholds ?? {}));
+  const onSignal = () => (host.aborted ??= 'interrupted');
+  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+
+  host.began = performance.now();
+  const elapsed = () => (performance.now() - host.began) / 1000;
+  const data = JSON.stringify(await stage(first, 'setup', undefined, options.setupTimeout ?? '60s'));
+
+  const watch = setInterval(() => {
+    if (metrics.judge(elapsed(), false)) host.aborted ??= 'a threshold';
+  }, JUDGE_EVERY);
+  let id = 0;
+  const [cpu, from] = [process.cpuUsage(), performance.now()];
+  const runs = scenarios.map(async (scenario) => {
+    const users = Array.from({ length: usersOf(scenario) }, () => new User(host, ++id));
+    await new Promise((wake) => setTimeout(wake, seconds(scenario.startTime ?? '0s') * 1000));
+    await execute(host, scenario, users, data);
+  });
+  await Promise.all(runs);
+  clearInterval(watch);
+  const used = process.cpuUsage(cpu);
+  const percent = Math.round((used.user + used.system) / 10 / (performance.now() - from));
+
+  await stage(first, 'teardown', data, options.teardownTimeout ?? '60s');
+  metrics.judge(elapsed(), true);
+  await summarise(host, first, elapsed(), percent);
+  first.end();
+  return exitCode(host, percent);
+}
+
+/** Runs `setup` or `teardown`, if there is one. */
+async function stage(user, name, data, timeout) {
+  const work = user.exports[name];
+  if (work === undefined) return undefined;
+  user.group = `::${name}`;
+  let timer;
+  const tooLong = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${name} took longer than ${timeout}`)), seconds(timeout) * 1000);
+  });
+  try {
+    return await Promise.race([work(data === undefined ? undefined : JSON.parse(data)), tooLong]);
+  } catch (error) {
+    // A run without an end has no verdict: nothing is written that could be taken for one.
+    throw new Failed(EXIT.script, `${name}: ${error.stack ?? error}`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function summarise(host, user, duration, percent) {
+  const { options, metrics } = host;
+  const stats = options.summaryTrendStats ?? ['avg', 'min', 'med', 'max', 'p(90)', 'p(95)'];
+  const data = {
+    metrics: metrics.summary(stats, duration),
+    state: { testRunDurationMs: duration * 1000, isStdOutTTY: false, isStdErrTTY: false },
+    options: { summaryTrendStats: stats },
+    // k6 says nothing of the kind; the report uses it where it is there.
+    host: { generator_cpu_percent: percent },
+  };
+  const files = (await user.exports.handleSummary?.(data)) ?? {};
+  for (const [name, text] of Object.entries(files)) {
+    if (name === 'stdout') process.stdout.write(text);
+    else if (name === 'stderr') process.stderr.write(text);
+    else writeFileSync(name, text);
+  }
+}
+
+function exitCode(host, percent) {
+  const failed = host.metrics.failed();
+  for (const name of failed) console.error(`threshold not met: ${name}`);
+  if (host.aborted === 'interrupted') return EXIT.interrupted;
+  if (host.aborted !== undefined && host.aborted !== 'a threshold') return EXIT.aborted;
+  if (percent > SATURATED) console.error(`the generator used ${percent} % of a core: the run proves nothing`);
+  return failed.length > 0 || percent > SATURATED ? EXIT.thresholds : EXIT.good;
+}
+
+function attempt(code, work) {
+  try {
+    return work();
+  } catch (error) {
+    throw error instanceof Failed ? error : new Failed(code, error.stack ?? String(error));
+  }
+}
+
+if (process.argv[1] !== undefined && import.meta.url === new URL(`file://${process.argv[1]}`).href) {
+  const [entry] = process.argv.slice(2);
+  if (entry === undefined) {
+    console.error('usage: node load-tests/host/run.mjs SCRIPT.ts');
+    process.exit(2);
+  }
+  try {
+    process.exit(await main(entry));
+  } catch (error) {
+    console.error(error instanceof Failed ? error.message : error);
+    process.exit(error instanceof Failed ? error.code : 1);
+  }
+}
