@@ -89,13 +89,14 @@ function evaluations(plan: Plan, invariant: string): string {
   return AT_END.includes(invariant as never) && invariant !== 'conservation' ? 'count==1' : 'count>0';
 }
 
-/** Where more buyers come than there are units somebody must be refused, and where there is plenty nobody may be. */
+/**
+ * Where more buyers come than there are units somebody must be refused, and where there is plenty nobody may be. How many
+ * is for `undersell` to judge, SKU by SKU.
+ */
 function refusalsExpected(plan: Plan): string {
   const { least, most } = arrivalsPlanned(plan.arrivals);
-  if (least > plan.stock.units) return `count>=${least - plan.stock.units}`;
-  if (plan.stock.zipf === 0 && plan.stock.units >= 2 * most) return 'count==0';
-  // One SKU is so hot that its units run out; the invariant `undersell` judges each SKU.
-  return plan.stock.zipf > 0 ? 'count>0' : `count<${least}`;
+  if (least > plan.stock.units || plan.stock.zipf > 0) return 'count>0';
+  return plan.stock.units >= 2 * most ? 'count==0' : `count<${least}`;
 }
 
 function latencies(plan: Plan): Record<string, Threshold[]> {
