@@ -44,7 +44,7 @@ export async function execute(host, scenario, users, data) {
   const left = await finished(running, graceful);
   if (left > 0) {
     host.interrupted += left;
-    console.error(`${scenario.name}: ${left} iterations were interrupted after ${graceful} ms`);
+    host.words.error(`${scenario.name}: ${left} iterations were interrupted after ${graceful} ms`);
   }
   for (const user of users) user.end();
 }
@@ -57,7 +57,7 @@ async function inTurns(host, scenario, users, run) {
       await run(user, next++, 0);
     }
   };
-  await Promise.race([Promise.all(users.map(turns)), later(until - performance.now())]);
+  await within(Promise.all(users.map(turns)), until - performance.now());
 }
 
 async function asTheyCome(host, scenario, users, run) {
@@ -112,10 +112,18 @@ export function* arrivals(scenario) {
 
 /** Waits for the running iterations; how many were left. */
 async function finished(running, graceful) {
-  await Promise.race([Promise.all(running), later(graceful)]);
+  await within(Promise.all(running), graceful);
   return running.size;
 }
 
 function later(milliseconds) {
   return new Promise((wake) => setTimeout(wake, Math.max(0, milliseconds)));
+}
+
+/** Comes back when the work is done, or after so long. */
+async function within(work, milliseconds) {
+  let timer;
+  const limit = new Promise((wake) => (timer = setTimeout(wake, Math.max(0, milliseconds))));
+  await Promise.race([work, limit]);
+  clearTimeout(timer);
 }

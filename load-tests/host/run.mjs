@@ -25,8 +25,8 @@ class Failed extends Error {
 }
 
 /** Loads a script; its host, with options understood, and the first virtual user. */
-export function load(entry, env) {
-  const host = attempt(EXIT.script, () => new Host(entry, env));
+export function load(entry, env, compiled, words = console) {
+  const host = attempt(EXIT.script, () => new Host(entry, env, compiled, words));
   const first = attempt(EXIT.script, () => new User(host, 0));
   host.options = first.exports.options ?? {};
   return { host, first };
@@ -50,8 +50,25 @@ export function scenariosOf(options, exports) {
   });
 }
 
-async function main(entry) {
-  const { host, first } = load(entry, process.env);
+/**
+ * Runs a script to its end; its exit code.
+ *
+ * @param {string} entry path of the script
+ * @param {Record<string, string | undefined>} env what it sees as `__ENV`
+ * @param words where what it and the host have to say goes: `log` and `error`
+ * @param compiled what `compile` made of it before, if anything
+ */
+export async function runScript(entry, env, words = console, compiled = undefined) {
+  try {
+    return await main(...Object.values(load(entry, env, compiled, words)));
+  } catch (error) {
+    if (!(error instanceof Failed)) throw error;
+    words.error(error.message);
+    return error.code;
+  }
+}
+
+async function main(host, first) {
   const { options, metrics } = host;
   const scenarios = scenariosOf(options, first.exports);
   attempt(EXIT.options, () => metrics.judgeBy(options.thresholds ?? {}));
@@ -115,18 +132,18 @@ async function summarise(host, user, duration, percent) {
   };
   const files = (await user.exports.handleSummary?.(data)) ?? {};
   for (const [name, text] of Object.entries(files)) {
-    if (name === 'stdout') process.stdout.write(text);
-    else if (name === 'stderr') process.stderr.write(text);
+    if (name === 'stdout') host.words.log(text.trimEnd());
+    else if (name === 'stderr') host.words.error(text.trimEnd());
     else writeFileSync(name, text);
   }
 }
 
 function exitCode(host, percent) {
   const failed = host.metrics.failed();
-  for (const name of failed) console.error(`threshold not met: ${name}`);
+  for (const name of failed) host.words.error(`threshold not met: ${name}`);
   if (host.aborted === 'interrupted') return EXIT.interrupted;
   if (host.aborted !== undefined && host.aborted !== 'a threshold') return EXIT.aborted;
-  if (percent > SATURATED) console.error(`the generator used ${percent} % of a core: the run proves nothing`);
+  if (percent > SATURATED) host.words.error(`the generator used ${percent} % of a core: the run proves nothing`);
   return failed.length > 0 || percent > SATURATED ? EXIT.thresholds : EXIT.good;
 }
 
@@ -144,10 +161,5 @@ if (process.argv[1] !== undefined && import.meta.url === new URL(`file://${proce
     console.error('usage: node load-tests/host/run.mjs SCRIPT.ts');
     process.exit(2);
   }
-  try {
-    process.exit(await main(entry));
-  } catch (error) {
-    console.error(error instanceof Failed ? error.message : error);
-    process.exit(error instanceof Failed ? error.code : 1);
-  }
+  process.exit(await runScript(entry, process.env));
 }

@@ -24,10 +24,11 @@ export class Host {
   #shared = new Map();
   #wrappers = new Map();
 
-  constructor(entry, env) {
+  constructor(entry, env, compiled = compile(entry), words = console) {
+    this.words = words;
     this.entry = path.resolve(entry);
     this.env = env;
-    for (const [file, text] of compile(this.entry)) {
+    for (const [file, text] of compiled) {
       const wrapped = `(function (exports, require, open, __ENV, console) {${text}\n})`;
       this.#wrappers.set(file, new vm.Script(wrapped, { filename: file }).runInThisContext());
     }
@@ -43,7 +44,7 @@ export class Host {
       if (wrapper === undefined) throw new Error(`there is no module ${name}`);
       const exports = {};
       modules.set(at, exports);
-      wrapper(exports, (inner) => require(inner, at), (file) => this.#open(vu, file), this.env, console);
+      wrapper(exports, (inner) => require(inner, at), (file) => this.#open(vu, file), this.env, this.words);
       return exports;
     };
     vu.loading = true;
@@ -185,7 +186,7 @@ export class User {
     try {
       await this.exports[scenario.exec](this.#data);
     } catch (error) {
-      console.error(`iteration ${number}: ${error.stack ?? error}`);
+      host.words.error(`iteration ${number}: ${error.stack ?? error}`);
     }
     if (this.ended) return;
     host.completed += 1;

@@ -7,7 +7,7 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
-import { parse, visit } from '../host/compile.mjs';
+import { compile, parse, visit } from '../host/compile.mjs';
 import { load } from '../host/run.mjs';
 import { lintOptions } from './options.mjs';
 import { lintSource, lintText } from './source.mjs';
@@ -36,19 +36,17 @@ export function lintScript(entry, profiles) {
       }
     });
   }
-  for (const profile of profiles) findings.push(...lintLoaded(at, profile, words));
-  return unique(findings);
-}
-
-function lintLoaded(entry, profile, words) {
   try {
-    const { host, first } = load(entry, { PROFILE: profile });
-    const findings = lintOptions(host, first, words, invariantsOf(entry));
-    first.end();
-    return findings;
+    const compiled = compile(at);
+    for (const profile of profiles) {
+      const { host, first } = load(at, { PROFILE: profile }, compiled);
+      findings.push(...lintOptions(host, first, words, invariantsOf(at)));
+      first.end();
+    }
   } catch (error) {
-    return [{ rule: 'does-not-load', file: entry, what: error.message }];
+    findings.push({ rule: 'does-not-load', file: at, what: error.message });
   }
+  return unique(findings);
 }
 
 function invariantsOf(entry) {
