@@ -8,8 +8,8 @@ import { errors, evaluated, violations } from './metrics.ts';
 
 type Response = RefinedResponse<'text'>;
 
-/** Where the server is. */
-export const BASE = (__ENV.STAMPEDE_URL || 'http://127.0.0.1:8080').replace(/\/+$/, '');
+/** Where the server is. `STAMPEDE_SERVER` is what `stampede import` calls it. */
+export const BASE = (__ENV.STAMPEDE_URL || __ENV.STAMPEDE_SERVER || 'http://127.0.0.1:8080').replace(/\/+$/, '');
 /** How often a busy server is asked again. */
 const TRIES = 20;
 /** Longest wait between two tries, in seconds. */

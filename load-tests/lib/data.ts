@@ -149,7 +149,7 @@ export function demand(plan: Plan, sums: readonly number[], arrivals: number): n
 export function usersNeeded(plan: Plan): number {
   const requests = plan.buyer.cart > 0 ? 3 : plan.buyer.hold > 0 ? 2 : 1;
   const bearable = Math.max(plan.slo.acceptedP99Ms ?? 0, plan.slo.refusedP99Ms ?? 0, 100);
-  return Math.max(50, Math.ceil(((peakRate(plan.arrivals) * bearable) / 1000) * 1.5 * requests));
+  return Math.max(100, Math.ceil(((peakRate(plan.arrivals) * bearable) / 1000) * 1.5 * requests));
 }
 
 /** A name for a hold: `hld_` and 26 characters of Crockford's base 32, the first of which has three bits. */

@@ -62,7 +62,7 @@ function thresholdsOf(plan: Plan): Record<string, Threshold[]> {
     errors: ['count==0'],
     unanswered: ['count==0'],
     ledger_difference: ['count==0'],
-    orders_placed: [sells ? 'count>0' : 'count==0'],
+    orders_placed: [plan.sold === 'all' ? `count==${plan.stock.units}` : sells ? 'count>0' : 'count==0'],
     orders_in_ledger: [sells ? 'count>0' : 'count==0'],
     'refused{code:other}': ['count==0'],
     'refused{code:sold_out}': [refusalsExpected(plan)],

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 pub const DEFAULT_FILE: &str = "stampede.toml";
 
 /// Variables with our prefix that name no setting.
-const NO_SETTINGS: [&str; 3] = ["STAMPEDE_CONFIG", "STAMPEDE_KEY", "STAMPEDE_SERVER"];
+const NO_SETTINGS: [&str; 4] = ["STAMPEDE_CONFIG", "STAMPEDE_KEY", "STAMPEDE_SERVER", "STAMPEDE_URL"];
 
 /// Where a value comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
