@@ -53,8 +53,11 @@ async function send(host, vu, agent, method, url, body, params) {
   const late = vu.late;
   vu.late = 0;
   let answer = await once(agent, method, url, body, params);
-  // The server hung up an idle connection just as we took it: nothing was read, and a new one will do.
-  if (answer.stale) answer = await once(agent, method, url, body, params);
+  // The server hung up an idle connection just as we took it: nothing was read, and another one will do. All that this
+  // user has may be as old.
+  for (let tries = 0; answer.stale && tries <= agent.maxSockets; tries++) {
+    answer = await once(agent, method, url, body, params);
+  }
   answer.timings.blocked += late;
   record(host, vu, answer, method, params.tags ?? {});
   return answer;

@@ -145,11 +145,15 @@ export function demand(plan: Plan, sums: readonly number[], arrivals: number): n
   return wanted;
 }
 
-/** Virtual users to allocate: rate × slowest bearable answer × 1.5, as nobody is allocated during the run. */
+/**
+ * Virtual users to allocate: rate × slowest bearable answer × 1.5, as nobody is allocated during the run; and at least
+ * `USERS`, for machines that stall now and then.
+ */
 export function usersNeeded(plan: Plan): number {
   const requests = plan.buyer.cart > 0 ? 3 : plan.buyer.hold > 0 ? 2 : 1;
   const bearable = Math.max(plan.slo.acceptedP99Ms ?? 0, plan.slo.refusedP99Ms ?? 0, 100);
-  return Math.max(100, Math.ceil(((peakRate(plan.arrivals) * bearable) / 1000) * 1.5 * requests));
+  const needed = Math.ceil(((peakRate(plan.arrivals) * bearable) / 1000) * 1.5 * requests);
+  return Math.max(Number(__ENV.USERS || 100), needed);
 }
 
 /** A name for a hold: `hld_` and 26 characters of Crockford's base 32, the first of which has three bits. */
