@@ -59,12 +59,19 @@ export function scenariosOf(options, exports) {
  * @param compiled what `compile` made of it before, if anything
  */
 export async function runScript(entry, env, words = console, compiled = undefined) {
+  const signals = ['SIGINT', 'SIGTERM'];
+  let onSignal = () => {};
   try {
-    return await main(...Object.values(load(entry, env, compiled, words)));
+    const { host, first } = load(entry, env, compiled, words);
+    onSignal = () => (host.aborted ??= 'interrupted');
+    for (const signal of signals) process.on(signal, onSignal);
+    return await main(host, first);
   } catch (error) {
     if (!(error instanceof Failed)) throw error;
     words.error(error.message);
     return error.code;
+  } finally {
+    for (const signal of signals) process.off(signal, onSignal);
   }
 }
 
@@ -72,8 +79,6 @@ async function main(host, first) {
   const { options, metrics } = host;
   const scenarios = scenariosOf(options, first.exports);
   attempt(EXIT.options, () => metrics.judgeBy(options.thresholds ?? {}));
-  const onSignal = () => (host.aborted ??= 'interrupted');
-  process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
 
   host.began = performance.now();
   const elapsed = () => (performance.now() - host.began) / 1000;

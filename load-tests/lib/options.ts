@@ -5,7 +5,7 @@
 import type { Options, Scenario, Threshold } from 'k6/options';
 import { usersNeeded } from './data.ts';
 import { AT_END, lookEvery } from './invariants.ts';
-import { BANDS, arrivalsPlanned, type Plan } from './plan.ts';
+import { BANDS, arrivalsPlanned, testId, type Plan } from './plan.ts';
 
 /** On a busy machine latencies may be judged more mildly, so many times; truth never is. */
 const SLO_FACTOR = Number(__ENV.SLO_FACTOR || 1);
@@ -16,7 +16,7 @@ export function optionsOf(plan: Plan): Options {
     scenarios: { [plan.name]: executorOf(plan) },
     thresholds: thresholdsOf(plan),
     summaryTrendStats: ['p(50)', 'p(95)', 'p(99)', 'p(99.9)', 'max', 'count'],
-    tags: { testid: __ENV.TESTID || `${plan.name}-${plan.profile}` },
+    tags: { testid: testId(plan) },
     setupTimeout: '10m',
     teardownTimeout: '15m',
     // Set-up and teardown read and write many SKUs; the copies of one request go out together.

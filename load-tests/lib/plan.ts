@@ -108,6 +108,11 @@ export function readPlan(name: string, text: string): Plan {
   };
 }
 
+/** The tag on all samples of a run, for dashboards. */
+export function testId(plan: Plan): string {
+  return __ENV.TESTID || `${plan.name}-${plan.profile}`;
+}
+
 /** Arrivals per second at the busiest moment. */
 export function peakRate(arrivals: Arrivals): number {
   switch (arrivals.kind) {

@@ -2,7 +2,7 @@
  * What a run leaves behind: `summary.json` (as `stampede load` writes it), `junit.xml` with a case for each threshold,
  * `report.md`, and a line for whoever watches. k6 cannot fail a run from here: thresholds do that.
  */
-import { BANDS, INVARIANTS, peakRate, type Plan } from './plan.ts';
+import { BANDS, INVARIANTS, peakRate, testId, type Plan } from './plan.ts';
 
 /** One metric as k6 hands it to `handleSummary`. */
 interface Metric {
@@ -55,7 +55,7 @@ export function report(plan: Plan, data: unknown): Record<string, string> {
   return {
     [`${directory}summary.json`]: `${JSON.stringify(summary, null, 2)}\n`,
     [`${directory}junit.xml`]: junit(summary),
-    [`${directory}report.md`]: markdown(plan, summary),
+    [`${directory}report.md`]: markdown(plan, summary) + dashboard(plan, data),
     stdout: `${summary.reasons.map((reason) => `  ${reason}\n`).join('')}${verdictLine(summary)}\n`,
   };
 }
@@ -143,8 +143,10 @@ export function readMetrics(data: unknown): Metrics {
   }
   // There, thresholds may stand apart from their metrics.
   for (const rule of (results?.thresholds ?? []) as { metric?: string; source?: string; ok?: boolean }[]) {
-    const metric = typeof rule.metric === 'string' ? (found[rule.metric] ??= { values: {}, thresholds: {} }) : undefined;
-    if (metric !== undefined && typeof rule.source === 'string') metric.thresholds[rule.source] = rule.ok === true;
+    if (typeof rule.metric !== 'string' || typeof rule.source !== 'string') continue;
+    const metric = found[rule.metric] ?? { values: {}, thresholds: {} };
+    metric.thresholds[rule.source] = rule.ok === true;
+    found[rule.metric] = metric;
   }
   return found;
 }
@@ -237,6 +239,15 @@ function markdown(plan: Plan, summary: Summary): string {
   ];
   if (summary.knee !== undefined) lines.push(`Served within ${KNEE_MS} ms up to ${summary.knee ?? 0} arrivals/s.`, '');
   return lines.join('\n');
+}
+
+/** Where the run can be seen, with its tag and time filled in; nothing without `DASHBOARD_URL`. */
+function dashboard(plan: Plan, data: unknown): string {
+  if (!__ENV.DASHBOARD_URL) return '';
+  const { state } = data as { state?: { testRunDurationMs?: number } };
+  const to = Date.now();
+  const from = Math.floor(to - (state?.testRunDurationMs ?? 0));
+  return `[Dashboard](${__ENV.DASHBOARD_URL}?var-testid=${encodeURIComponent(testId(plan))}&from=${from}&to=${to})\n`;
 }
 
 function row(name: string, found: Latency): string {
