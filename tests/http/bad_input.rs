@@ -199,6 +199,7 @@ fn stock_orders_and_audit_need_a_key() {
         ("POST", format!("/v1/orders/{none}/refunds")),
         ("POST", format!("/v1/orders/{none}/shipments")),
         ("POST", format!("/v1/orders/{none}/returns")),
+        ("POST", format!("/v1/orders/{none}/attention/acknowledge")),
         ("GET", "/v1/audit".to_owned()),
     ];
     for (method, path) in routes {

@@ -230,7 +230,8 @@ fn s15_a_repeat_in_flight_is_told_when_to_come_again() {
         std::thread::sleep(Duration::from_millis(300));
         let began = Instant::now();
         let repeat = server.buy("one-click", "ada", "ticket", 1);
-        (first.join().unwrap().expect(201), repeat, began.elapsed())
+        let waited = began.elapsed();
+        (first.join().unwrap().expect(201), repeat, waited)
     });
     assert_eq!(repeat.problem(), (409, "idempotency_key_in_flight".into()));
     assert_eq!(repeat.header("retry-after"), Some("1"));
