@@ -44,7 +44,7 @@ fn s07_a_full_disk_refuses_new_claims_only() {
     // So does settlement, with all the stores that it writes to.
     paid.iter().for_each(|order| cancel(&server, order));
     paid.iter().for_each(|order| drop(server.wait_for_state(order, "cancelled")));
-    eventually(|| match server.get("/v1/orders?buyer=ada&state=cancelled&limit=100").expect(200).json() {
+    eventually(|| match server.get_as_seller("/v1/orders?buyer=ada&state=cancelled&limit=100").expect(200).json() {
         listed if listed["data"].as_array().is_some_and(|orders| orders.len() == 100) => Ok(()),
         listed => Err(listed.to_string()),
     });
