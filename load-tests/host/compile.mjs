@@ -26,7 +26,18 @@ export function compile(entry) {
   const files = parse(path.resolve(entry));
   const waits = waitingFunctions(files);
   const compiled = new Map();
-  for (const file of files.values()) {
+  for (const file of files.values()) compiled.set(file.path, translate(file, waits));
+  return compiled;
+}
+
+/** Texts that were translated before. */
+const translated = new Map();
+
+function translate(file, waits) {
+  const from = new Set([file.path, ...[...file.imports.values()].map((imported) => imported.from)]);
+  const relevant = [...waits].filter((name) => from.has(name.slice(0, name.lastIndexOf('#')))).sort();
+  const key = JSON.stringify([file.path, file.source.text, relevant]);
+  if (!translated.has(key)) {
     const { outputText } = ts.transpileModule(file.source.text, {
       fileName: file.path,
       compilerOptions: {
@@ -37,9 +48,9 @@ export function compile(entry) {
       },
       transformers: { before: [awaitCalls(file, waits)] },
     });
-    compiled.set(file.path, outputText);
+    translated.set(key, outputText);
   }
-  return compiled;
+  return translated.get(key);
 }
 
 /** Reads a script and its relative imports; where each name of a file comes from. */
@@ -49,7 +60,7 @@ export function parse(entry) {
   while (toRead.length > 0) {
     const at = toRead.pop();
     if (files.has(at)) continue;
-    const source = ts.createSourceFile(at, readFileSync(at, 'utf8'), ts.ScriptTarget.ES2022, true);
+    const source = read(at);
     const file = { path: at, source, functions: new Map(), imports: new Map() };
     files.set(at, file);
     for (const statement of source.statements) {
@@ -70,6 +81,15 @@ export function parse(entry) {
     }
   }
   return files;
+}
+
+/** Files that were read before: eight scripts share one library. */
+const sources = new Map();
+
+function read(at) {
+  const text = readFileSync(at, 'utf8');
+  if (sources.get(at)?.text !== text) sources.set(at, ts.createSourceFile(at, text, ts.ScriptTarget.ES2022, true));
+  return sources.get(at);
 }
 
 /** The functions that wait, as "path#name": those that call what waits, and so on until there are no more. */

@@ -75,7 +75,7 @@ async function asTheyCome(host, scenario, users, run) {
     }
     const user = idle.shift();
     if (user === undefined) {
-      host.metrics.add(dropped, 1, () => ({ scenario: scenario.name }));
+      host.metrics.add(dropped, 1, undefined, { scenario: scenario.name });
     } else {
       void run(user, number++, now - next.value).finally(() => idle.push(user));
     }

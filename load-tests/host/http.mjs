@@ -127,20 +127,14 @@ function once(agent, method, url, body, params) {
 function record(host, vu, answer, method, own) {
   const { metrics } = host;
   const expected = vu.responseCallback?.expects(answer.status) ?? (answer.status >= 200 && answer.status < 400);
-  const tags = () => ({
-    ...vu.tags(),
-    name: answer.url,
-    url: answer.url,
-    method,
-    status: answer.status,
-    expected_response: expected,
-    ...own,
-  });
-  metrics.add(metrics.get('http_reqs'), 1, tags);
-  metrics.add(metrics.get('http_req_failed'), expected ? 0 : 1, tags);
-  for (const [name, value] of Object.entries(answer.timings)) metrics.add(metrics.get(`http_req_${name}`), value, tags);
-  metrics.add(metrics.get('data_sent'), answer.sent, tags);
-  metrics.add(metrics.get('data_received'), answer.body?.length ?? 0, tags);
+  const { url, status } = answer;
+  const tags = { name: url, url, method, status, expected_response: expected, ...own };
+  const add = (name, value) => metrics.add(metrics.get(name), value, tags, vu.tags);
+  add('http_reqs', 1);
+  add('http_req_failed', expected ? 0 : 1);
+  for (const [name, value] of Object.entries(answer.timings)) add(`http_req_${name}`, value);
+  add('data_sent', answer.sent);
+  add('data_received', answer.body?.length ?? 0);
 }
 
 /** Names as Go writes them, which is how k6's scripts look for them. */

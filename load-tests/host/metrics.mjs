@@ -153,13 +153,11 @@ export class Metrics {
     return metric;
   }
 
-  /** Adds a sample. `tags` is called only where some sub-metric asks for tags. */
-  add(metric, value, tags) {
+  /** Adds a sample. Its tags are looked up in the sample's `own` first, then in the user's. */
+  add(metric, value, own, common) {
     metric.sink.add(value);
-    if (metric.parts.length === 0) return;
-    const found = tags();
     for (const part of metric.parts) {
-      if (part.tags.every(([key, wanted]) => String(found[key] ?? '') === wanted)) part.sink.add(value);
+      if (part.tags.every(([key, wanted]) => String(own?.[key] ?? common?.[key] ?? '') === wanted)) part.sink.add(value);
     }
   }
 

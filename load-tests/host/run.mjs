@@ -110,7 +110,7 @@ async function main(host, first) {
 async function stage(user, name, data, timeout) {
   const work = user.exports[name];
   if (work === undefined) return undefined;
-  user.group = `::${name}`;
+  user.tags = { ...user.host.options?.tags, group: `::${name}` };
   let timer;
   const tooLong = new Promise((_, reject) => {
     timer = setTimeout(() => reject(new Error(`${name} took longer than ${timeout}`)), seconds(timeout) * 1000);

@@ -73,7 +73,7 @@ export class Host {
         add(value, tags) {
           const number = Number(value);
           if (Number.isNaN(number)) throw new Error(`${this.name}: ${String(value)} is no number`);
-          metrics.add(this.#metric, number, () => ({ ...vu.tags(), ...tags }));
+          metrics.add(this.#metric, number, tags, vu.tags);
         }
       };
     }
@@ -82,7 +82,7 @@ export class Host {
       for (const [name, holds] of Object.entries(checks)) {
         const held = Boolean(typeof holds === 'function' ? holds(value) : holds);
         good &&= held;
-        metrics.add(metrics.get('checks'), held ? 1 : 0, () => ({ ...vu.tags(), check: name, ...tags }));
+        metrics.add(metrics.get('checks'), held ? 1 : 0, { check: name, ...tags }, vu.tags);
       }
       return good;
     };
@@ -159,7 +159,8 @@ export class User {
   ended = false;
   /** How late the arrival began, in milliseconds, until its first request takes that over. */
   late = 0;
-  group = '';
+  /** Tags of all its samples. */
+  tags = {};
   scenario = undefined;
   iteration = 0;
   responseCallback = undefined;
@@ -171,16 +172,13 @@ export class User {
     this.exports = host.load(this);
   }
 
-  tags() {
-    return { ...this.host.options?.tags, scenario: this.scenario?.name ?? '', group: this.group };
-  }
-
   /** Runs one iteration. What it throws is printed and counts for nothing, as in k6. */
   async iterate(scenario, number, late, data) {
     const { host } = this;
     const { metrics } = host;
     const began = performance.now();
     [this.scenario, this.iteration, this.late] = [scenario, number, late];
+    if (this.tags.scenario !== scenario.name) this.tags = { ...host.options?.tags, scenario: scenario.name, group: '' };
     // A copy of its own, made once.
     this.#data ??= data === undefined ? undefined : JSON.parse(data);
     try {
@@ -190,8 +188,8 @@ export class User {
     }
     if (this.ended) return;
     host.completed += 1;
-    metrics.add(metrics.get('iterations'), 1, () => this.tags());
-    metrics.add(metrics.get('iteration_duration'), performance.now() - began + late, () => this.tags());
+    metrics.add(metrics.get('iterations'), 1, undefined, this.tags);
+    metrics.add(metrics.get('iteration_duration'), performance.now() - began + late, undefined, this.tags);
   }
 
   end() {

@@ -68,7 +68,7 @@ test('statuses are failures unless the script expects them, and headers are writ
     http.setResponseCallback(http.expectedStatuses(200, { min: 409, max: 410 }));
     export const options = { scenarios: { s: { executor: 'shared-iterations', vus: 1, iterations: 1 } }, thresholds: { http_req_failed: ['rate==0.25'] } };
     export default function () {
-      const [a, b, c, d] = http.batch(['200', '409', '410', '500'].map((status) => ({ method: 'GET', url: __ENV.URL + '/' + status + '/50' })));
+      const [a, b, c, d] = http.batch(['200', '409', '410', '500'].map((status) => ({ method: 'GET', url: __ENV.URL + '/' + status + '/300' })));
       check(a, { header: () => a.headers['Retry-After'] === '3', json: () => a.json().a === 1, all: () => d.status === 500 && b.status + c.status === 819 });
     }`;
   most = 0;
@@ -103,7 +103,7 @@ test('a threshold may end the run', async () => {
     export default function () { bad.add(1); }`;
   const began = Date.now();
   assert.equal((await run('aborts', text)).exit, 99);
-  assert.ok(Date.now() - began < 20_000);
+  assert.ok(Date.now() - began < 45_000);
 });
 
 test('users share metrics and nothing else', async () => {
@@ -162,9 +162,9 @@ test('sub-metrics take the samples with their tags', () => {
   const metrics = new Metrics();
   const bought = metrics.declare('bought', 'counter');
   metrics.judgeBy({ 'bought{sku:a}': ['count==1'], 'bought{sku:b,way:cart}': ['count==1'] });
-  metrics.add(bought, 1, () => ({ sku: 'a' }));
-  metrics.add(bought, 1, () => ({ sku: 'b', way: 'cart' }));
-  metrics.add(bought, 1, () => ({ sku: 'b', way: 'hold' }));
+  metrics.add(bought, 1, { sku: 'a' });
+  metrics.add(bought, 1, { sku: 'b' }, { way: 'cart', sku: 'a' });
+  metrics.add(bought, 1, { sku: 'b', way: 'hold' });
   metrics.judge(1, true);
   assert.deepEqual(metrics.failed(), []);
   assert.equal(bought.sink.count, 3);

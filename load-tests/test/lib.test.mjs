@@ -10,8 +10,11 @@ const HERE = path.dirname(new URL(import.meta.url).pathname);
 const ENTRY = path.join(HERE, 'fixtures/lib.ts');
 const COMPILED = compile(ENTRY);
 
+const loaded = new Map();
+
 function libAt(profile) {
-  return load(ENTRY, { PROFILE: profile }, COMPILED).first.exports;
+  if (!loaded.has(profile)) loaded.set(profile, load(ENTRY, { PROFILE: profile }, COMPILED).first.exports);
+  return loaded.get(profile);
 }
 
 const lib = libAt('laptop');

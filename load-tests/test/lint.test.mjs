@@ -104,3 +104,11 @@ test('a scenario without a line for an invariant is found, and open() away from 
   rmSync(path.join(directory, 'scenarios.json'));
   assert.deepEqual(found.map(({ rule }) => rule).sort(), ['invariant-missing', 'invariant-missing', 'open-elsewhere']);
 });
+
+test('the packages are permissive, and k6 is none of them', () => {
+  const { packages } = JSON.parse(readFileSync(path.join(HERE, '../package-lock.json'), 'utf8'));
+  const found = Object.entries(packages).filter(([name]) => name !== '').map(([name, { license }]) => [name, license]);
+  assert.ok(found.length > 0);
+  for (const [name, license] of found) assert.ok(['0BSD', 'Apache-2.0', 'BSD-3-Clause', 'ISC', 'MIT'].includes(license), `${name}: ${license}`);
+  assert.ok(!found.some(([name]) => name === 'node_modules/k6'));
+});

@@ -115,12 +115,8 @@ fn s10_an_entity_that_follows_what_the_log_does_not_have_is_stopped_alone() {
         world.stock("x", 1).await;
         world.stock("y", 1).await;
         let before = world.log.records().len();
-        lane::send(Envelope {
-            to: sku_entity("x"),
-            question: Question::Sku(hold(1, 1)),
-            reply: ReplyTo::nobody(),
-            rests_on: Position(1_000),
-        });
+        let question = Question::Sku(hold(1, 1));
+        lane::send(Envelope::new(sku_entity("x"), question, ReplyTo::nobody(), Position(1_000)));
         world.settle(100).await;
         assert_eq!(world.fabric.stats.crashes[0].load(Ordering::Relaxed), 1);
         assert_eq!(world.log.records().len(), before, "nothing of it reached the log");
