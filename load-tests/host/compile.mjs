@@ -95,7 +95,7 @@ function read(at) {
 /** The functions that wait, as "path#name": those that call what waits, and so on until there are no more. */
 function waitingFunctions(files) {
   const waits = new Set();
-  for (let before = -1; before !== waits.size; ) {
+  for (let before = -1; before !== waits.size;) {
     before = waits.size;
     for (const file of files.values()) {
       visit(file.source, (node) => {
@@ -134,16 +134,22 @@ function refuseValues(file, waits) {
     const { parent } = node;
     const imported = file.imports.get(node.text);
     const isHttp = imported?.from === 'k6/http' && imported.name === 'default';
-    if (isHttp && !ts.isImportClause(parent) && !(ts.isPropertyAccessExpression(parent) && parent.expression === node)) {
+    if (
+      isHttp &&
+      !ts.isImportClause(parent) &&
+      !(ts.isPropertyAccessExpression(parent) && parent.expression === node)
+    ) {
       throw at_(node, 'call the methods of http by name');
     }
     if (isHttp && ts.isPropertyAccessExpression(parent) && WAITING.has(parent.name.text)) {
       const { parent: call } = parent;
-      if (!(ts.isCallExpression(call) && call.expression === parent)) throw at_(node, 'this waits: it must be called here');
+      if (!(ts.isCallExpression(call) && call.expression === parent))
+        throw at_(node, 'this waits: it must be called here');
     }
     const asCallee = ts.isCallExpression(parent) && parent.expression === node;
     const declared = ts.isFunctionDeclaration(parent) || ts.isImportSpecifier(parent) || ts.isExportSpecifier(parent);
-    const other = ts.isPropertyAccessExpression(parent) || ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent);
+    const other =
+      ts.isPropertyAccessExpression(parent) || ts.isPropertyAssignment(parent) || ts.isPropertySignature(parent);
     if (asCallee || declared || other) return;
     const target = imported ?? { from: file.path, name: node.text };
     const isSleep = target.from === 'k6' && target.name === 'sleep';
@@ -164,7 +170,16 @@ function awaitCalls(file, waits) {
       if (ts.isFunctionDeclaration(node) && waits.has(`${file.path}#${node.name?.text ?? 'default'}`)) {
         const modifiers = [...(changed.modifiers ?? []), ts.factory.createModifier(ts.SyntaxKind.AsyncKeyword)];
         const { asteriskToken, name, typeParameters, parameters, type, body } = changed;
-        return ts.factory.updateFunctionDeclaration(changed, modifiers, asteriskToken, name, typeParameters, parameters, type, body);
+        return ts.factory.updateFunctionDeclaration(
+          changed,
+          modifiers,
+          asteriskToken,
+          name,
+          typeParameters,
+          parameters,
+          type,
+          body,
+        );
       }
       return changed;
     };

@@ -16,7 +16,10 @@ export function httpModule(host, vu) {
   vu.onEnd.push(() => agent.destroy());
   const request = (method, url, body, params) => send(host, vu, agent, method, String(url), body, params ?? {});
   const module = {
-    expectedStatuses: (...statuses) => ({ expects: (status) => statuses.some((wanted) => isOf(wanted, status)), statuses }),
+    expectedStatuses: (...statuses) => ({
+      expects: (status) => statuses.some((wanted) => isOf(wanted, status)),
+      statuses,
+    }),
     setResponseCallback: (callback) => {
       vu.responseCallback = callback;
     },
@@ -71,7 +74,10 @@ function once(agent, method, url, body, params) {
     const headers = { ...params.headers };
     if (payload !== undefined) headers['Content-Length'] = payload.length;
     const request = http.request(url, { method, headers, agent });
-    const limit = setTimeout(() => request.destroy(new Error('request timeout')), seconds(params.timeout ?? '60s') * 1000);
+    const limit = setTimeout(
+      () => request.destroy(new Error('request timeout')),
+      seconds(params.timeout ?? '60s') * 1000,
+    );
     request.on('socket', (socket) => {
       at.socket = at.connected = at.sent = performance.now();
       if (socket.connecting) socket.once('connect', () => (at.connected = at.sent = performance.now()));
@@ -141,7 +147,9 @@ function record(host, vu, answer, method, own) {
 function canonical(headers) {
   const found = {};
   for (const [name, value] of Object.entries(headers)) {
-    found[name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase())] = Array.isArray(value) ? value.join(', ') : value;
+    found[name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase())] = Array.isArray(value)
+      ? value.join(', ')
+      : value;
   }
   return found;
 }

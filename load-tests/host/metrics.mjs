@@ -157,7 +157,8 @@ export class Metrics {
   add(metric, value, own, common) {
     metric.sink.add(value);
     for (const part of metric.parts) {
-      if (part.tags.every(([key, wanted]) => String(own?.[key] ?? common?.[key] ?? '') === wanted)) part.sink.add(value);
+      if (part.tags.every(([key, wanted]) => String(own?.[key] ?? common?.[key] ?? '') === wanted))
+        part.sink.add(value);
     }
   }
 
@@ -177,7 +178,11 @@ export class Metrics {
         judged = { name: selector, type: metric.type, sink: new SINKS[metric.type](), tags };
         metric.parts.push(judged);
       }
-      this.#judged.set(selector, { metric: judged, rules: rules.map((rule) => parseRule(rule, metric.type)), failed: new Set() });
+      this.#judged.set(selector, {
+        metric: judged,
+        rules: rules.map((rule) => parseRule(rule, metric.type)),
+        failed: new Set(),
+      });
     }
   }
 
@@ -224,17 +229,32 @@ export function parseSelector(selector) {
   const [, name, inside] = /^([^{]+)(?:\{(.*)\})?$/.exec(selector) ?? [];
   if (name === undefined) throw new Error(`a threshold cannot be about ${selector}`);
   const tags = (inside ?? '').split(',').filter(Boolean);
-  return { name, tags: tags.map((tag) => [tag.slice(0, tag.indexOf(':')).trim(), tag.slice(tag.indexOf(':') + 1).trim()]) };
+  return {
+    name,
+    tags: tags.map((tag) => [tag.slice(0, tag.indexOf(':')).trim(), tag.slice(tag.indexOf(':') + 1).trim()]),
+  };
 }
 
 /** A threshold, or an error when it is none for this type of metric. */
 export function parseRule(rule, type) {
-  const { threshold: source, abortOnFail = false, delayAbortEval = '0s' } = typeof rule === 'string' ? { threshold: rule } : rule;
+  const {
+    threshold: source,
+    abortOnFail = false,
+    delayAbortEval = '0s',
+  } = typeof rule === 'string' ? { threshold: rule } : rule;
   const [, word, percent, operator, limit] = RULE.exec(source) ?? [];
   if (word === undefined) throw new Error(`the threshold "${source}" cannot be read`);
   const aggregate = percent === undefined ? word : 'p';
   if (!AGGREGATES[type].includes(aggregate)) throw new Error(`a ${type} has no ${word}: "${source}"`);
-  return { source, aggregate, percent: Number(percent), operator, limit: Number(limit), abortOnFail, delay: seconds(delayAbortEval) };
+  return {
+    source,
+    aggregate,
+    percent: Number(percent),
+    operator,
+    limit: Number(limit),
+    abortOnFail,
+    delay: seconds(delayAbortEval),
+  };
 }
 
 function meets(sink, { aggregate, percent, operator, limit }, seconds) {

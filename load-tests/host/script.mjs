@@ -44,7 +44,13 @@ export class Host {
       if (wrapper === undefined) throw new Error(`there is no module ${name}`);
       const exports = {};
       modules.set(at, exports);
-      wrapper(exports, (inner) => require(inner, at), (file) => this.#open(vu, file), this.env, this.words);
+      wrapper(
+        exports,
+        (inner) => require(inner, at),
+        (file) => this.#open(vu, file),
+        this.env,
+        this.words,
+      );
       return exports;
     };
     vu.loading = true;
@@ -141,7 +147,8 @@ export class Host {
         get: (target, key) => {
           if (key === 'length') return items.length;
           if (key === Symbol.iterator) return () => items.map((item) => JSON.parse(item))[Symbol.iterator]();
-          if (typeof key === 'string' && /^\d+$/.test(key)) return items[key] === undefined ? undefined : JSON.parse(items[key]);
+          if (typeof key === 'string' && /^\d+$/.test(key))
+            return items[key] === undefined ? undefined : JSON.parse(items[key]);
           return target[key];
         },
         set: () => {

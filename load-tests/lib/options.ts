@@ -42,7 +42,10 @@ function executorOf(plan: Plan): Scenario {
       return { executor: 'constant-arrival-rate', ...users, rate, timeUnit, duration: span(arrivals.seconds) };
     }
     case 'ramping': {
-      const stages = arrivals.stages.map(({ seconds, rate }) => ({ duration: span(seconds), target: Math.round(rate) }));
+      const stages = arrivals.stages.map(({ seconds, rate }) => ({
+        duration: span(seconds),
+        target: Math.round(rate),
+      }));
       return { executor: 'ramping-arrival-rate', ...users, startRate: Math.round(arrivals.startRate), stages };
     }
   }
@@ -122,7 +125,8 @@ function latencies(plan: Plan): Record<string, Threshold[]> {
 
 function whole(rate: number): [number, string] {
   for (const seconds of [1, 10, 100]) {
-    if (Math.abs(rate * seconds - Math.round(rate * seconds)) < 1e-9) return [Math.round(rate * seconds), `${seconds}s`];
+    if (Math.abs(rate * seconds - Math.round(rate * seconds)) < 1e-9)
+      return [Math.round(rate * seconds), `${seconds}s`];
   }
   return [Math.max(1, Math.round(rate)), '1s'];
 }

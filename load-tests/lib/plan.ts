@@ -226,7 +226,8 @@ function entry(from: unknown, name: string, what: string): unknown {
 }
 
 function number(from: unknown, at: string): number {
-  if (typeof from !== 'number' || !Number.isFinite(from) || from < 0) throw new Error(`${at}: expected a number from 0`);
+  if (typeof from !== 'number' || !Number.isFinite(from) || from < 0)
+    throw new Error(`${at}: expected a number from 0`);
   return from;
 }
 

@@ -31,7 +31,10 @@ export function lintScript(entry, profiles) {
   for (const { source } of files.values()) {
     visit(source, (node) => {
       if (ts.isStringLiteralLike(node)) words.add(node.text);
-      else if ((ts.isPropertyAssignment(node) || ts.isShorthandPropertyAssignment(node)) && !ts.isStringLiteralLike(node.name)) {
+      else if (
+        (ts.isPropertyAssignment(node) || ts.isShorthandPropertyAssignment(node)) &&
+        !ts.isStringLiteralLike(node.name)
+      ) {
         words.add(node.name.getText());
       }
     });
@@ -66,10 +69,16 @@ function unique(findings) {
 /** The load tests themselves: every scenario has its script, and every script is looked at. */
 export function lintAll() {
   const { scenarios, profiles } = JSON.parse(readFileSync(path.join(HERE, 'scenarios.json'), 'utf8'));
-  const scripts = readdirSync(HERE).filter((name) => name.endsWith('.ts')).map((name) => path.basename(name, '.ts'));
+  const scripts = readdirSync(HERE)
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => path.basename(name, '.ts'));
   const findings = Object.keys(scenarios)
     .filter((name) => !scripts.includes(name))
-    .map((name) => ({ rule: 'script-missing', file: path.join(HERE, 'scenarios.json'), what: `${name}.ts is missing` }));
+    .map((name) => ({
+      rule: 'script-missing',
+      file: path.join(HERE, 'scenarios.json'),
+      what: `${name}.ts is missing`,
+    }));
   for (const name of scripts) {
     const file = path.join(HERE, `${name}.ts`);
     if (!(name in scenarios)) findings.push({ rule: 'script-missing', file, what: 'it is not in scenarios.json' });
@@ -84,7 +93,9 @@ export function lintAll() {
 if (process.argv[1] !== undefined && path.resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const given = process.argv.slice(2);
   const { scripts, findings } =
-    given.length > 0 ? { scripts: given, findings: given.flatMap((script) => lintScript(script, ['laptop'])) } : lintAll();
+    given.length > 0
+      ? { scripts: given, findings: given.flatMap((script) => lintScript(script, ['laptop'])) }
+      : lintAll();
   for (const { rule, file, line, what } of findings) {
     console.error(`${path.relative(process.cwd(), file)}${line === undefined ? '' : `:${line}`}: ${rule}: ${what}`);
   }

@@ -49,7 +49,8 @@ export function lintOptions(host, first, words, invariants) {
   const thresholds = options.thresholds ?? {};
   for (const name of SHORTCUTS) if (name in options) say('stray-field', `${name} beside scenarios`);
   for (const [name, scenario] of Object.entries(options.scenarios ?? {})) lintScenario(name, scenario, thresholds, say);
-  if (Object.keys(options.scenarios ?? {}).length === 0) say('closed-model', 'no scenario: k6 would loop virtual users');
+  if (Object.keys(options.scenarios ?? {}).length === 0)
+    say('closed-model', 'no scenario: k6 would loop virtual users');
   lintThresholds(host, thresholds, words, say);
   if (!(thresholds.checks ?? []).includes('rate==1')) say('checks-missing', "checks: ['rate==1'] is missing");
   lintCallback(first, say);
@@ -84,19 +85,28 @@ function lintScenario(name, scenario, thresholds, say) {
   if (!(thresholds.dropped_iterations ?? []).includes('count==0')) {
     say('dropped-iterations-missing', `${name}: dropped_iterations: ['count==0'] is missing`);
   }
-  const peak = Math.max(scenario.rate ?? 0, scenario.startRate ?? 0, ...(scenario.stages ?? []).map((stage) => stage.target));
+  const peak = Math.max(
+    scenario.rate ?? 0,
+    scenario.startRate ?? 0,
+    ...(scenario.stages ?? []).map((stage) => stage.target),
+  );
   const needed = ((peak / seconds(scenario.timeUnit ?? '1s')) * slowest(thresholds) * 1.5) / 1000;
   if (scenario.preAllocatedVUs < needed) {
-    say('too-few-users', `${name}: ${scenario.preAllocatedVUs} virtual users; rate × p99 × 1.5 is ${Math.ceil(needed)}`);
+    say(
+      'too-few-users',
+      `${name}: ${scenario.preAllocatedVUs} virtual users; rate × p99 × 1.5 is ${Math.ceil(needed)}`,
+    );
   }
 }
 
 /** The largest p99 that is allowed, in milliseconds. */
 function slowest(thresholds) {
-  const limits = Object.values(thresholds).flat().map((rule) => {
-    const text = typeof rule === 'string' ? rule : rule.threshold;
-    return Number(/^p\(99\)<([\d.]+)$/.exec(text)?.[1] ?? 0);
-  });
+  const limits = Object.values(thresholds)
+    .flat()
+    .map((rule) => {
+      const text = typeof rule === 'string' ? rule : rule.threshold;
+      return Number(/^p\(99\)<([\d.]+)$/.exec(text)?.[1] ?? 0);
+    });
   return Math.max(0, ...limits);
 }
 
@@ -129,8 +139,11 @@ function lintRule(selector, rule, type, say) {
   const { source, operator, limit } = parsed;
   const most = type === 'rate' ? 1 : Infinity;
   const always =
-    (operator === '>=' && limit <= 0) || (operator === '>' && limit < 0) || (operator === '<=' && limit >= most) ||
-    (operator === '<' && limit > most) || (operator === '!=' && limit < 0);
+    (operator === '>=' && limit <= 0) ||
+    (operator === '>' && limit < 0) ||
+    (operator === '<=' && limit >= most) ||
+    (operator === '<' && limit > most) ||
+    (operator === '!=' && limit < 0);
   if (always) say('vacuous-rule', `${selector}: "${source}" is always true`);
 }
 

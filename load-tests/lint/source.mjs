@@ -26,7 +26,8 @@ export function lintSource(source, isEntry) {
   };
   const sharedArrays = new Set();
   visit(source, (node) => {
-    if (ts.isVariableDeclaration(node) && makes(node.initializer, ['SharedArray'])) sharedArrays.add(node.name.getText(source));
+    if (ts.isVariableDeclaration(node) && makes(node.initializer, ['SharedArray']))
+      sharedArrays.add(node.name.getText(source));
   });
   visit(source, (node) => {
     lintImport(node, say);
@@ -105,14 +106,21 @@ function lintSharedArray(node, names, say) {
   const inSetup = inside !== undefined && ts.isFunctionDeclaration(inside) && inside.name?.text === 'setup';
   let at = node;
   while (at !== undefined && !ts.isReturnStatement(at) && at !== inside) at = at.parent;
-  if (inSetup && at !== undefined && ts.isReturnStatement(at) && !ts.isPropertyAccessExpression(parent) && !ts.isElementAccessExpression(parent)) {
+  if (
+    inSetup &&
+    at !== undefined &&
+    ts.isReturnStatement(at) &&
+    !ts.isPropertyAccessExpression(parent) &&
+    !ts.isElementAccessExpression(parent)
+  ) {
     say(node, 'shared-array-returned', 'what setup returns is copied into each virtual user');
   }
 }
 
 /** Whatever handleSummary does, the exit code stays: only thresholds fail a run. */
 function lintSummary(node, say) {
-  if (!ts.isThrowStatement(node) && !(ts.isCallExpression(node) && node.expression.getText().endsWith('test.abort'))) return;
+  if (!ts.isThrowStatement(node) && !(ts.isCallExpression(node) && node.expression.getText().endsWith('test.abort')))
+    return;
   let inside = enclosing(node);
   while (inside !== undefined) {
     if (ts.isFunctionDeclaration(inside) && inside.name?.text === 'handleSummary') {

@@ -88,7 +88,8 @@ test('an exception ends its iteration and fails nothing, as in k6', async () => 
 });
 
 test('an exception in setup or teardown, and options that are not understood, have their exit codes', async () => {
-  const end = "export const options = { scenarios: { s: { executor: 'shared-iterations' } } };\nexport default function () {}\n";
+  const end =
+    "export const options = { scenarios: { s: { executor: 'shared-iterations' } } };\nexport default function () {}\n";
   assert.equal((await run('setup', `${end}export function setup() { throw new Error('no'); }`)).exit, 107);
   assert.equal((await run('teardown', `${end}export function teardown() { throw new Error('no'); }`)).exit, 107);
   assert.equal((await run('options', end.replace('shared-iterations', 'ramping-vus'))).exit, 104);
@@ -133,11 +134,17 @@ test('a late start is part of the first latency', async () => {
 test('what would be a silent promise is refused', () => {
   const refuse = (text, message) => assert.throws(() => compile(script('refused', text)), message);
   refuse("import http from 'k6/http';\nhttp.get('x');", /must not wait while it is loaded/);
-  refuse("import http from 'k6/http';\nexport default function () { [1].map(() => http.get('x')); }", /:2: .*nested function/);
+  refuse(
+    "import http from 'k6/http';\nexport default function () { [1].map(() => http.get('x')); }",
+    /:2: .*nested function/,
+  );
   refuse("import http from 'k6/http';\nconst get = http.get;", /must be called here/);
   refuse("import http from 'k6/http';\nconst client = http;", /call the methods of http by name/);
   refuse("import { sleep } from 'k6';\nconst pause = sleep;", /sleep waits/);
-  refuse("import { sleep } from 'k6';\nfunction rest() { sleep(1); }\nexport default function () { [1].forEach(rest); }", /rest waits/);
+  refuse(
+    "import { sleep } from 'k6';\nfunction rest() { sleep(1); }\nexport default function () { [1].forEach(rest); }",
+    /rest waits/,
+  );
   refuse("import ws from 'k6/ws';", /no module k6\/ws/);
 });
 

@@ -26,14 +26,24 @@ test('every scenario can be read at every profile', () => {
       const plan = libAt(profile).readPlan(name, lib.scenarios);
       assert.equal(plan.name, name);
       const units = Array.from({ length: plan.stock.skus }, (_, sku) => lib.unitsOf(plan, sku));
-      assert.equal(units.reduce((sum, count) => sum + count, 0), plan.stock.units);
+      assert.equal(
+        units.reduce((sum, count) => sum + count, 0),
+        plan.stock.units,
+      );
     }
   }
 });
 
 test('rates and durations are scaled, and no stage is shorter than a second', () => {
   const plan = libAt('ci').readPlan('flash-spike', lib.scenarios);
-  assert.deepEqual(plan.arrivals.stages.map(({ seconds, rate }) => [seconds, Math.round(rate)]), [[1, 100], [6, 100], [1, 0]]);
+  assert.deepEqual(
+    plan.arrivals.stages.map(({ seconds, rate }) => [seconds, Math.round(rate)]),
+    [
+      [1, 100],
+      [6, 100],
+      [1, 0],
+    ],
+  );
 });
 
 test('what is not understood is refused by name', () => {
@@ -51,7 +61,10 @@ test('what is not understood is refused by name', () => {
   refuse((wrong) => (wrong.scenarios.smoke.arrivals.rate = 5), /the field rate is not known/);
   refuse((wrong) => (wrong.scenarios.smoke.expect.sold = 'most'), /most is none of all, none, any/);
   refuse((wrong) => wrong.scenarios.smoke.invariants.push('fairness'), /fairness is none of/);
-  assert.throws(() => libAt('huge').readPlan('smoke', lib.scenarios), /no profile "huge"; there are: ci, laptop, bench/);
+  assert.throws(
+    () => libAt('huge').readPlan('smoke', lib.scenarios),
+    /no profile "huge"; there are: ci, laptop, bench/,
+  );
   assert.throws(() => lib.readPlan('rush', lib.scenarios), /no scenario "rush"/);
 });
 
@@ -69,12 +82,22 @@ test('the planned number of arrivals is what the host sends', () => {
           };
     const times = [...arrivals(scenario)];
     assert.ok(least <= times.length && times.length <= most, `${name}: ${least} <= ${times.length} <= ${most}`);
-    assert.ok(times.every((time, index) => index === 0 || time >= times[index - 1]), name);
+    assert.ok(
+      times.every((time, index) => index === 0 || time >= times[index - 1]),
+      name,
+    );
   }
 });
 
 test('the rate of an arrival follows the ramp', () => {
-  const arrivals = { kind: 'ramping', startRate: 0, stages: [{ seconds: 10, rate: 100 }, { seconds: 10, rate: 100 }] };
+  const arrivals = {
+    kind: 'ramping',
+    startRate: 0,
+    stages: [
+      { seconds: 10, rate: 100 },
+      { seconds: 10, rate: 100 },
+    ],
+  };
   assert.equal(lib.rateAt(arrivals, 0), 0);
   // After 5 s 125 have come, at 50 per second.
   assert.ok(Math.abs(lib.rateAt(arrivals, 125) - 50) < 1e-9);
@@ -85,7 +108,10 @@ test('the rate of an arrival follows the ramp', () => {
 test('demand is what the arrivals want: even without an exponent, hot with one', () => {
   const even = lib.readPlan('flash-spike', lib.scenarios);
   const wanted = lib.demand(even, lib.sums.even, 20_000);
-  assert.equal(wanted.reduce((sum, count) => sum + count, 0), 20_000);
+  assert.equal(
+    wanted.reduce((sum, count) => sum + count, 0),
+    20_000,
+  );
   assert.ok(Math.min(...wanted) > 800 && Math.max(...wanted) < 1200, wanted.join(' '));
 
   const hot = lib.readPlan('hot-sku', lib.scenarios);
@@ -100,9 +126,18 @@ test('the names of holds are what the server takes', () => {
 });
 
 test('both shapes of a summary are read', () => {
-  const old = { metrics: { errors: { type: 'counter', values: { count: 2 }, thresholds: { 'count==0': { ok: false } } } } };
-  const list = { results: { metrics: [{ name: 'errors', values: { count: 2 }, thresholds: [{ source: 'count==0', ok: false }] }] } };
-  const apart = { results: { metrics: [{ name: 'errors', values: { count: 2 } }], thresholds: [{ metric: 'errors', source: 'count==0', ok: false }] } };
+  const old = {
+    metrics: { errors: { type: 'counter', values: { count: 2 }, thresholds: { 'count==0': { ok: false } } } },
+  };
+  const list = {
+    results: { metrics: [{ name: 'errors', values: { count: 2 }, thresholds: [{ source: 'count==0', ok: false }] }] },
+  };
+  const apart = {
+    results: {
+      metrics: [{ name: 'errors', values: { count: 2 } }],
+      thresholds: [{ metric: 'errors', source: 'count==0', ok: false }],
+    },
+  };
   const read = { errors: { values: { count: 2 }, thresholds: { 'count==0': false } } };
   for (const shape of [old, list, apart]) assert.deepEqual(lib.readMetrics(shape), read);
 });

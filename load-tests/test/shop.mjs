@@ -72,7 +72,13 @@ class Shop {
     if (buying && this.once('is busy without saying until when')) {
       return reply(response, 503, problem(503, 'overloaded'), PROBLEM);
     }
-    const [status, answer, headers] = this.route(request.method, pathname, body, request.headers['idempotency-key'], searchParams);
+    const [status, answer, headers] = this.route(
+      request.method,
+      pathname,
+      body,
+      request.headers['idempotency-key'],
+      searchParams,
+    );
     reply(response, status, answer, headers);
   }
 
@@ -129,7 +135,8 @@ class Shop {
     const sku = this.skus.get(name);
     const inHold = hold !== undefined && sku.held.delete(hold);
     const extra = !inHold && this.left(sku) < units;
-    if (extra && !this.once('oversells by one') && !this.once('oversells by one and hides it in its counters')) return this.refuse(sku);
+    if (extra && !this.once('oversells by one') && !this.once('oversells by one and hides it in its counters'))
+      return this.refuse(sku);
     if (!(extra && this.fault === 'oversells by one and hides it in its counters')) sku.sold += units;
     sku.version += 1;
     const id = `ord_${this.orders.size}_${this.keys.size}`;
@@ -170,7 +177,16 @@ class Shop {
     const { units, held, sold, version } = this.skus.get(name);
     const available = Math.max(0, units - sold - held.size);
     const observed_at = new Date().toISOString();
-    return { sku: name, available, on_hand: units, held: held.size, allocated: sold, safety_stock: 0, version, observed_at };
+    return {
+      sku: name,
+      available,
+      on_hand: units,
+      held: held.size,
+      allocated: sold,
+      safety_stock: 0,
+      version,
+      observed_at,
+    };
   }
 
   list(query) {
@@ -178,7 +194,11 @@ class Shop {
     const [from, limit] = [Number(query.get('after') ?? 0), Number(query.get('limit'))];
     const all = [...this.orders.values()].filter((order) => state === null || order.state === state);
     const next = from + limit;
-    return { data: all.slice(from, next), has_more: next < all.length, ...(next < all.length ? { next: String(next) } : {}) };
+    return {
+      data: all.slice(from, next),
+      has_more: next < all.length,
+      ...(next < all.length ? { next: String(next) } : {}),
+    };
   }
 
   audit() {

@@ -26,12 +26,25 @@ async function run(scenario, fault, env = {}) {
   const exit = await runScript(entry, environment(shop, out, env), { log: say, error: say }, compiled.get(entry));
   await shop.close();
   const read = (name) => readFileSync(path.join(out, name), 'utf8');
-  return { exit, words, summary: JSON.parse(read('summary.json')), junit: read('junit.xml'), report: read('report.md') };
+  return {
+    exit,
+    words,
+    summary: JSON.parse(read('summary.json')),
+    junit: read('junit.xml'),
+    report: read('report.md'),
+  };
 }
 
 function environment(shop, out, env) {
   // Truth is tested here: how fast a busy machine is, is not, but where a test says so.
-  const common = { PROFILE: 'ci', SLO_FACTOR: '100000', STAMPEDE_URL: shop.url, STAMPEDE_KEY: 'sk_test', OUT_DIR: out, USERS: '250' };
+  const common = {
+    PROFILE: 'ci',
+    SLO_FACTOR: '100000',
+    STAMPEDE_URL: shop.url,
+    STAMPEDE_KEY: 'sk_test',
+    OUT_DIR: out,
+    USERS: '250',
+  };
   return { ...common, ...env };
 }
 
@@ -122,7 +135,10 @@ describe('longer runs', { concurrency: true }, () => {
     assert.equal(exit, 99);
     assert.equal(summary.verdict, 'FAIL');
     assert.ok(summary.accepted_ms.p50 >= 150);
-    assert.deepEqual(summary.reasons.map((reason) => reason.replace(/p\(.*/, '')), ['threshold not met: accepted_ms: ']);
+    assert.deepEqual(
+      summary.reasons.map((reason) => reason.replace(/p\(.*/, '')),
+      ['threshold not met: accepted_ms: '],
+    );
   });
 
   test('a frozen shop makes the run void: arrivals were dropped', async () => {
@@ -136,5 +152,8 @@ describe('longer runs', { concurrency: true }, () => {
 test('every fault is tried', () => {
   const elsewhere = ['writes for refusals', 'hangs up', 'is slow', 'freezes'];
   const tried = new Set([...LIES.map(([fault]) => fault), ...elsewhere]);
-  assert.deepEqual(FAULTS.filter((fault) => !tried.has(fault)), []);
+  assert.deepEqual(
+    FAULTS.filter((fault) => !tried.has(fault)),
+    [],
+  );
 });
