@@ -7,7 +7,7 @@ pub mod connection;
 pub mod pool;
 pub mod request;
 
-pub use answer::{Answer, Head};
+pub use answer::{Answer, Head, Says};
 pub use connection::Connection;
 pub use pool::Pool;
 pub use request::Request;

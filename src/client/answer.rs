@@ -1,6 +1,8 @@
 //! An answer: the few things of its head that a buyer looks at, and its body.
 
 use crate::client::Failure;
+use serde::Deserialize;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Most header lines of an answer.
@@ -46,9 +48,50 @@ impl Answer {
     /// The `code` of a problem; empty when the body has none.
     #[must_use]
     pub fn code(&self) -> String {
-        let code = self.json().and_then(|body| body.get("code")?.as_str().map(str::to_owned));
-        code.unwrap_or_default()
+        #[derive(Deserialize)]
+        struct Problem<'a> {
+            #[serde(borrow)]
+            code: Cow<'a, str>,
+        }
+        serde_json::from_slice(&self.body).map(|problem: Problem| problem.code.into_owned()).unwrap_or_default()
     }
+
+    /// How long a busy server asks to wait: what it says, or a moment; never long.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        let exact = self.json().and_then(|body| body.get("retry_after_ms")?.as_u64()).map(Duration::from_millis);
+        exact.or(self.head.retry_after).unwrap_or(Duration::from_millis(100)).min(Duration::from_secs(5))
+    }
+
+    /// What it means to a buyer.
+    #[must_use]
+    pub fn says(&self) -> Says {
+        match self.status() {
+            200..=299 => Says::Yes,
+            429 | 503 => Says::Busy(self.code()),
+            402 | 410 => Says::No(self.code()),
+            409 => match self.code() {
+                code if code == "idempotency_key_in_flight" => Says::Busy(code),
+                code => Says::No(code),
+            },
+            // A hold that ran out is not there any more.
+            404 if self.code() == "hold_ended" => Says::No(self.code()),
+            _ => Says::Nonsense,
+        }
+    }
+}
+
+/// What an answer means to a buyer, with the code of the problem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Says {
+    /// It is done.
+    Yes,
+    /// Business as usual: sold out and the like. A later try may succeed.
+    No(String),
+    /// Not now: the same request again, after a while.
+    Busy(String),
+    /// What a correct server does not answer to a correct request.
+    Nonsense,
 }
 
 /// Reads a head from the start of `bytes`: it and its length, or nothing while it is not whole.
@@ -100,6 +143,24 @@ mod tests {
             Head { status: 409, body_len: 12, replayed: true, retry_after: Some(Duration::from_secs(2)), close: true };
         assert_eq!((head, length), (then, text.len() - 2));
         assert!(parse_head(&text[..40]).unwrap().is_none(), "half a head is no head");
+    }
+
+    #[test]
+    fn no_is_told_from_not_now_and_from_nonsense() {
+        let says = |status, body: &str| {
+            let head = Head { status, body_len: body.len(), replayed: false, retry_after: None, close: false };
+            Answer { head, body: body.as_bytes().to_vec() }.says()
+        };
+        assert_eq!(says(201, "{}"), Says::Yes);
+        assert_eq!(says(409, r#"{"status":409,"code":"sold_out"}"#), Says::No("sold_out".into()));
+        let in_flight = "idempotency_key_in_flight";
+        assert_eq!(says(409, &format!(r#"{{"code":"{in_flight}"}}"#)), Says::Busy(in_flight.into()));
+        assert_eq!(says(503, r#"{"code":"overloaded"}"#), Says::Busy("overloaded".into()));
+        assert_eq!(says(404, r#"{"code":"hold_ended"}"#), Says::No("hold_ended".into()));
+        for (status, body) in [(404, r#"{"code":"unknown_sku"}"#), (500, ""), (422, "{}"), (302, "")] {
+            assert_eq!(says(status, body), Says::Nonsense, "{status}");
+        }
+        assert_eq!(says(429, "no JSON"), Says::Busy(String::new()));
     }
 
     #[test]

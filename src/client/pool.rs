@@ -23,6 +23,18 @@ impl Pool {
         Pool { server, free: Semaphore::new(connections.max(1)), idle: RefCell::new(Vec::new()) }
     }
 
+    /// Opens connections until so many are idle, so that the first buyers do not wait for handshakes.
+    ///
+    /// # Errors
+    /// [`Failure::Connection`] when nobody listens.
+    pub async fn warm(&self, connections: usize) -> Result<(), Failure> {
+        while self.idle.borrow().len() < connections {
+            let connection = Connection::open(self.server).await?;
+            self.idle.borrow_mut().push(connection);
+        }
+        Ok(())
+    }
+
     /// Sends a request and waits for the answer, in all for `within` once a connection is free.
     ///
     /// # Errors

@@ -115,12 +115,45 @@ impl Visit {
     }
 }
 
+/// How often each SKU is wanted.
+#[derive(Debug, Clone)]
+pub struct Popularity {
+    /// Chance that a buyer wants a SKU with an index up to this one.
+    up_to: Vec<f64>,
+}
+
+impl Popularity {
+    /// Zipf's law with this exponent (0: all alike), and `hot_share` of all buyers for the first SKU on top of it.
+    #[must_use]
+    pub fn zipf(skus: usize, exponent: f64, hot_share: f64) -> Popularity {
+        let weights = (1..=skus).map(|rank| (rank as f64).powf(-exponent));
+        let total: f64 = weights.clone().sum();
+        let mut sum = hot_share;
+        let up_to = weights.map(|weight| {
+            sum += weight / total * (1.0 - hot_share);
+            sum
+        });
+        Popularity { up_to: up_to.collect() }
+    }
+
+    /// How many SKUs there are.
+    #[must_use]
+    pub fn skus(&self) -> usize {
+        self.up_to.len()
+    }
+
+    /// The index of a SKU.
+    pub fn pick(&self, dice: &mut impl Rng) -> usize {
+        let roll = dice.random::<f64>();
+        self.up_to.partition_point(|up_to| *up_to < roll).min(self.up_to.len().saturating_sub(1))
+    }
+}
+
 /// All buyers of a sale.
 #[derive(Debug, Clone)]
 pub struct Crowd {
     seed: u64,
-    /// Chance that a buyer wants a SKU with an index up to this one.
-    up_to: Vec<f64>,
+    popularity: Popularity,
     /// May two SKUs be in one order?
     pairs: bool,
 }
@@ -129,22 +162,15 @@ impl Crowd {
     /// Buyers for `skus` SKUs: the first is very hot, the others follow Zipf's law. With `pairs` some want two SKUs.
     #[must_use]
     pub fn new(seed: u64, skus: usize, pairs: bool) -> Crowd {
-        let weights = (1..=skus).map(|rank| 1.0 / rank as f64);
-        let total: f64 = weights.clone().sum();
-        let mut sum = HOT_SHARE;
-        let up_to = weights.map(|weight| {
-            sum += weight / total * (1.0 - HOT_SHARE);
-            sum
-        });
-        Crowd { seed, up_to: up_to.collect(), pairs }
+        Crowd { seed, popularity: Popularity::zipf(skus, 1.0, HOT_SHARE), pairs }
     }
 
     /// What a buyer wants at the first visit.
     #[must_use]
     pub fn first(&self, visit: Visit) -> Decision {
         let dice = &mut self.dice(visit, "decision");
-        let first = Want { sku: self.popular(dice), units: if dice.random_bool(0.15) { 2 } else { 1 } };
-        let second = Want { sku: self.popular(dice), units: 1 };
+        let first = Want { sku: self.popularity.pick(dice), units: if dice.random_bool(0.15) { 2 } else { 1 } };
+        let second = Want { sku: self.popularity.pick(dice), units: 1 };
         let both = dice.random_bool(0.12) && self.pairs && second.sku != first.sku;
         let wants = if both { vec![first, second] } else { vec![first] };
         Crowd::rest(dice, wants)
@@ -154,7 +180,7 @@ impl Crowd {
     #[must_use]
     pub fn come_back(&self, visit: Visit, refused: usize) -> Decision {
         let dice = &mut self.dice(visit, "decision");
-        let sku = if dice.random_bool(0.5) { refused } else { dice.random_range(0..self.up_to.len()) };
+        let sku = if dice.random_bool(0.5) { refused } else { dice.random_range(0..self.popularity.skus()) };
         Crowd::rest(dice, vec![Want { sku, units: 1 }])
     }
 
@@ -197,11 +223,6 @@ impl Crowd {
     pub fn bits(&self, visit: Visit, purpose: &str) -> u128 {
         let hash = self.hash(visit, purpose);
         hash[..16].iter().fold(0, |bits, byte| bits << 8 | u128::from(*byte))
-    }
-
-    fn popular(&self, dice: &mut StdRng) -> usize {
-        let roll = dice.random::<f64>();
-        self.up_to.partition_point(|up_to| *up_to < roll).min(self.up_to.len().saturating_sub(1))
     }
 
     fn rest(dice: &mut StdRng, wants: Vec<Want>) -> Decision {

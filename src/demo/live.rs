@@ -4,6 +4,7 @@
 use crate::demo::ledger::End;
 use crate::demo::rush::Rush;
 use crate::demo::shop::Shop;
+use crate::demo::stats::Felt;
 use std::io::{IsTerminal, Write};
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,7 +36,7 @@ impl View {
     fn lines(&mut self, shop: &Shop, rush: &Rush, buyers: u32, elapsed: Duration) -> Vec<String> {
         let ledger = shop.ledger.borrow();
         let stats = &mut *shop.stats.borrow_mut();
-        let (p50, p99, answers) = stats.take_second();
+        let Felt { p50, p99, count: answers } = stats.take_second().all;
         let units: u32 = shop.shelves.iter().map(|shelf| shelf.units).sum();
         let ordered = ledger.units(None) + ledger.units(Some(End::Sold));
         let new_orders = ledger.orders().len() - std::mem::replace(&mut self.orders, ledger.orders().len());

@@ -1,6 +1,6 @@
 //! The shop as its visitors see it: how a request is sent until there is a definite answer, and what is written down.
 
-use crate::client::{Answer, Failure, Pool, Request};
+use crate::client::{Answer, Failure, Pool, Request, Says};
 use crate::demo::crowd::Crowd;
 use crate::demo::ledger::Ledger;
 use crate::demo::shelf::Shelf;
@@ -64,9 +64,9 @@ impl Shop {
     pub async fn ask(&self, request: &Request, meant_at: Instant) -> Option<Reply> {
         loop {
             let (why, wait) = match self.pool.send(request, PATIENCE).await {
-                Ok(answer) => match busy(&answer) {
-                    Some(wait) => self.polite(&answer, wait),
-                    None => return Some(self.definite(answer, meant_at)),
+                Ok(answer) => match answer.says() {
+                    Says::Busy(code) => self.polite(&answer, &code),
+                    said => return Some(self.definite(answer, said, meant_at)),
                 },
                 Err(failure) => {
                     if let Failure::Malformed(what) = &failure {
@@ -91,20 +91,18 @@ impl Shop {
         if answer.status() == 200 { answer.json() } else { None }
     }
 
-    fn definite(&self, answer: Answer, meant_at: Instant) -> Reply {
+    fn definite(&self, answer: Answer, said: Says, meant_at: Instant) -> Reply {
         let stats = &mut *self.stats.borrow_mut();
         let latency = meant_at.elapsed();
-        let code = match answer.status() {
-            200..=299 => {
+        let code = match said {
+            Says::Yes => {
                 stats.answered(Kind::Accepted, latency);
                 return Reply::Accepted(answer);
             }
-            402 | 409 | 410 => answer.code(),
-            // A hold that ran out is not there any more.
-            404 if answer.code() == "hold_ended" => answer.code(),
-            status => {
+            Says::No(code) | Says::Busy(code) => code,
+            Says::Nonsense => {
                 let body = String::from_utf8_lossy(&answer.body);
-                stats.unexpected(format!("{status} {body}"));
+                stats.unexpected(format!("{} {body}", answer.status()));
                 answer.code()
             }
         };
@@ -114,21 +112,11 @@ impl Shop {
     }
 
     /// A busy answer says when to come back; one that does not is counted as a defect.
-    fn polite(&self, answer: &Answer, wait: Duration) -> (String, Duration) {
-        let what = format!("{} {}", answer.status(), answer.code());
+    fn polite(&self, answer: &Answer, code: &str) -> (String, Duration) {
+        let what = format!("{} {code}", answer.status());
         if answer.head.retry_after.is_none() {
             self.stats.borrow_mut().unexpected(format!("without Retry-After: {what}"));
         }
-        (what, wait)
+        (what, answer.wait())
     }
-}
-
-/// How long a busy server asks to wait; nothing when the answer is definite.
-fn busy(answer: &Answer) -> Option<Duration> {
-    let in_flight = || answer.status() == 409 && answer.code() == "idempotency_key_in_flight";
-    if !matches!(answer.status(), 429 | 503) && !in_flight() {
-        return None;
-    }
-    let exact = answer.json().and_then(|body| body.get("retry_after_ms")?.as_u64()).map(Duration::from_millis);
-    Some(exact.or(answer.head.retry_after).unwrap_or(Duration::from_millis(100)).min(Duration::from_secs(5)))
 }

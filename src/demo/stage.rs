@@ -12,6 +12,7 @@ use crate::demo::shop::Shop;
 use crate::demo::verdict::{Run, Verdict, Word};
 use crate::import::{self, Stock};
 use anyhow::{Context, bail};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -42,7 +43,7 @@ const SETTLE: Duration = Duration::from_secs(120);
 /// When it could not be played to its end. The directory is kept then, and named.
 pub fn play(options: &Options) -> anyhow::Result<Verdict> {
     let stock = stock(options)?;
-    let directory = Directory::new()?;
+    let directory = Directory::new("demo")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let played = local.block_on(&runtime, async {
@@ -73,7 +74,7 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
     let mut server = Server::start(setup.clone())?;
     let ready = server.ready(START).await?;
     note(&format!("server ready in {} ms on http://{}", ready.as_millis(), setup.api));
-    fill(stock, &setup, &key.secret).await?;
+    fill(stock, setup.api, &key.secret).await?;
 
     let shelves = shelf::shelves(stock);
     let crowd = Crowd::new(options.seed, shelves.len(), shelf::one_currency(stock));
@@ -121,8 +122,8 @@ fn stock(options: &Options) -> anyhow::Result<Stock> {
 ///
 /// # Errors
 /// When something was refused.
-pub async fn fill(stock: &Stock, setup: &Setup, key: &str) -> anyhow::Result<()> {
-    let target = import::remote::Server::new(setup.api, key, 32);
+pub async fn fill(stock: &Stock, api: SocketAddr, key: &str) -> anyhow::Result<()> {
+    let target = import::remote::Server::new(api, key, 32);
     let summary = import::run::run(stock, &target, 32, &Silent).await;
     if let Some(why) = &summary.stopped {
         bail!("the shelves could not be filled: {why}");
@@ -227,12 +228,12 @@ async fn replay_all(shop: &Rc<Shop>) {
 pub struct Directory(PathBuf);
 
 impl Directory {
-    /// Makes one among the temporary files.
+    /// Makes one among the temporary files, named after what it is for.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new() -> anyhow::Result<Directory> {
-        let name = format!("stampede-demo-{}-{:08x}", std::process::id(), rand::random::<u32>());
+    pub fn new(purpose: &str) -> anyhow::Result<Directory> {
+        let name = format!("stampede-{purpose}-{}-{:08x}", std::process::id(), rand::random::<u32>());
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Directory(path))

@@ -22,7 +22,8 @@ pub struct Stats {
     all: Histogram<u64>,
     accepted: Histogram<u64>,
     refused: Histogram<u64>,
-    second: Histogram<u64>,
+    second_accepted: Histogram<u64>,
+    second_refused: Histogram<u64>,
     /// Requests that were answered for good.
     pub answers: u64,
     /// Requests sent again with the same key after a failure, a 429 or a 503.
@@ -49,7 +50,8 @@ impl Default for Stats {
             all: histogram(),
             accepted: histogram(),
             refused: histogram(),
-            second: histogram(),
+            second_accepted: histogram(),
+            second_refused: histogram(),
             answers: 0,
             sent_again: 0,
             refusals: BTreeMap::new(),
@@ -68,13 +70,13 @@ impl Stats {
     pub fn answered(&mut self, kind: Kind, latency: Duration) {
         self.answers += 1;
         let micros = latency.as_micros() as u64;
-        let by_kind = match kind {
-            Kind::Accepted => &mut self.accepted,
-            Kind::Refused => &mut self.refused,
+        let (whole, second) = match kind {
+            Kind::Accepted => (&mut self.accepted, &mut self.second_accepted),
+            Kind::Refused => (&mut self.refused, &mut self.second_refused),
         };
-        by_kind.saturating_record(micros);
-        self.all.saturating_record(micros);
-        self.second.saturating_record(micros);
+        for histogram in [whole, second, &mut self.all] {
+            histogram.saturating_record(micros);
+        }
     }
 
     /// A refusal with this code.
@@ -110,17 +112,59 @@ impl Stats {
     /// The same for one kind of answers.
     #[must_use]
     pub fn kind_ms(&self, kind: Kind, quantile: f64) -> f64 {
-        match kind {
-            Kind::Accepted => ms(&self.accepted, quantile),
-            Kind::Refused => ms(&self.refused, quantile),
-        }
+        ms(self.of(kind), quantile)
     }
 
-    /// p50 and p99 of the answers since the last call, in milliseconds, and how many there were.
-    pub fn take_second(&mut self) -> (f64, f64, u64) {
-        let taken = (ms(&self.second, 0.50), ms(&self.second, 0.99), self.second.len());
-        self.second.reset();
-        taken
+    /// Answers of one kind.
+    #[must_use]
+    pub fn count(&self, kind: Kind) -> u64 {
+        self.of(kind).len()
+    }
+
+    /// What was felt since the last call.
+    pub fn take_second(&mut self) -> Second {
+        let (accepted, refused) = (Felt::from(&self.second_accepted), Felt::from(&self.second_refused));
+        // Both have the same bounds, so one can be added to the other.
+        let _ = self.second_accepted.add(&self.second_refused);
+        let second = Second { all: Felt::from(&self.second_accepted), accepted, refused };
+        self.second_accepted.reset();
+        self.second_refused.reset();
+        second
+    }
+
+    fn of(&self, kind: Kind) -> &Histogram<u64> {
+        match kind {
+            Kind::Accepted => &self.accepted,
+            Kind::Refused => &self.refused,
+        }
+    }
+}
+
+/// Answers of a stretch of time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Second {
+    /// Of both kinds.
+    pub all: Felt,
+    /// 2xx.
+    pub accepted: Felt,
+    /// Refused.
+    pub refused: Felt,
+}
+
+/// Latencies in short; in milliseconds, and 0 without an answer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Felt {
+    /// Half were faster.
+    pub p50: f64,
+    /// All but one in a hundred were faster.
+    pub p99: f64,
+    /// How many there were.
+    pub count: u64,
+}
+
+impl From<&Histogram<u64>> for Felt {
+    fn from(histogram: &Histogram<u64>) -> Felt {
+        Felt { p50: ms(histogram, 0.50), p99: ms(histogram, 0.99), count: histogram.len() }
     }
 }
 
@@ -145,9 +189,11 @@ mod tests {
         let mut stats = Stats::default();
         stats.answered(Kind::Accepted, Duration::from_millis(2));
         stats.answered(Kind::Refused, Duration::from_millis(40));
-        let (p50, p99, count) = stats.take_second();
-        assert!((1.9..2.1).contains(&p50) && (39.0..41.0).contains(&p99) && count == 2, "{p50} {p99} {count}");
-        assert_eq!(stats.take_second().2, 0);
+        let Second { all, accepted, refused } = stats.take_second();
+        assert!((1.9..2.1).contains(&all.p50) && (39.0..41.0).contains(&all.p99) && all.count == 2, "{all:?}");
+        assert!(accepted.p99 < 2.1 && refused.p50 > 39.0 && (accepted.count, refused.count) == (1, 1));
+        assert_eq!(stats.take_second().all.count, 0);
+        assert_eq!((stats.count(Kind::Accepted), stats.count(Kind::Refused)), (1, 1));
         assert!((39.0..41.0).contains(&stats.ms(0.99)), "the whole run is kept");
         assert!(stats.kind_ms(Kind::Accepted, 1.0) < 3.0);
     }

@@ -23,6 +23,18 @@ pub enum Word {
     Void,
 }
 
+impl Word {
+    /// In capitals, as it is printed.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Word::Pass => "PASS",
+            Word::Fail => "FAIL",
+            Word::Void => "VOID",
+        }
+    }
+}
+
 /// The outcome of a run. Field names are part of the interface (`--json`).
 #[derive(Debug, Clone, Serialize)]
 pub struct Verdict {
@@ -220,11 +232,7 @@ impl Verdict {
             0 => "acknowledged all there".to_owned(),
             lost => format!("acknowledged {lost} of {} LOST", grouped(self.acknowledged as u64)),
         };
-        let word = match self.verdict {
-            Word::Pass => "PASS",
-            Word::Fail => "FAIL",
-            Word::Void => "VOID",
-        };
+        let word = self.verdict.as_str();
         text.push_str(&format!(
             "sold {}/{}  oversold {}  undersold {}  orders {} {equals} charges {}  {there}  p99 {} ms  {word}",
             grouped(self.sold.unsigned_abs()),

@@ -124,7 +124,9 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Probl
     }
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
+/// The JSON pointer to where a path leads.
+#[must_use]
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let mut pointer = String::new();
     for segment in path.iter() {

@@ -53,7 +53,7 @@ pub struct Options {
 /// # Errors
 /// When the server does not start, or answers what it should not.
 pub fn run(options: &Options) -> Outcome {
-    let directory = stage::Directory::new()?;
+    let directory = stage::Directory::new("measure")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let measured = runtime.block_on(measure(options, directory.path()));
     directory.remove();
@@ -72,7 +72,7 @@ async fn measure(options: &Options, directory: &Path) -> anyhow::Result<String> 
     let key = crate::keys::create(&setup.data, "measure").context("cannot make an API key")?;
     let mut server = Server::start(setup.clone())?;
     server.ready(stage::START).await?;
-    stage::fill(&import::file::parse(stock().as_bytes())?, &setup, &key.secret).await?;
+    stage::fill(&import::file::parse(stock().as_bytes())?, setup.api, &key.secret).await?;
 
     let mut connections = load::connect(setup.api, options.connections).await?;
     let duration = Duration::from_secs_f64(options.seconds);
