@@ -13,7 +13,7 @@ pub mod verify;
 
 use crate::config::ConfigError;
 use crate::engine;
-use crate::{demo, measure};
+use crate::{demo, load, measure};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -37,7 +37,7 @@ pub enum Exit {
     Usage = 2,
     /// The server cannot be reached, or is not ready.
     NotReady = 3,
-    /// A demo that proves nothing: the load never got as far as to test the promise.
+    /// A demo or load that proves nothing: it never got as far as to test the promise.
     Void = 4,
     /// An invariant is violated, or the log is corrupt.
     Violated = 99,
@@ -70,6 +70,8 @@ impl<E: Into<anyhow::Error>> From<E> for Stop {
         let error: anyhow::Error = error.into();
         let exit = if error.is::<ConfigError>() {
             Exit::Usage
+        } else if let Some(trouble) = error.downcast_ref::<load::Trouble>() {
+            trouble.exit()
         } else if error
             .chain()
             .filter_map(|cause| cause.downcast_ref::<engine::Error>())
@@ -104,6 +106,8 @@ enum Command {
     Dev(dev::Args),
     /// A flash sale on the real server that proves its own result.
     Demo(demo::Options),
+    /// Put a load scenario on a server, judge it, and write a report.
+    Load(load::Options),
     /// Import SKUs, locations, units and prices from a CSV file.
     Import(import::Args),
     /// Read a stopped server's whole log back and check every invariant.
@@ -135,6 +139,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => dev::run(&args),
         Command::Demo(options) => demo::run(&options),
+        Command::Load(options) => load::run(&options),
         Command::Verify(args) => verify::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),

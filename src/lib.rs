@@ -12,6 +12,7 @@ pub mod http;
 pub mod import;
 pub mod journal;
 pub mod keys;
+pub mod load;
 pub mod measure;
 pub mod metrics;
 pub mod store;

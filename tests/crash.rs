@@ -123,7 +123,7 @@ async fn start(directory: &Path, stock: &import::Stock) -> (Server, Setup, Strin
     let key = stampede::keys::create(&setup.data, "test").unwrap().secret;
     let mut server = Server::start(setup.clone()).unwrap();
     server.ready(START).await.unwrap();
-    stage::fill(stock, &setup, &key).await.unwrap();
+    stage::fill(stock, setup.api, &key).await.unwrap();
     (server, setup, key)
 }
 

@@ -28,6 +28,14 @@ impl Connection {
         Ok(Connection { stream, buffer: Vec::with_capacity(4096) })
     }
 
+    /// Has nothing come that nobody asked for? A server that ends an idle connection says so by closing it, or with a
+    /// 408 before that.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        let read = self.stream.try_read(&mut [0; 1]);
+        read.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+    }
+
     /// Sends a request and waits for its whole answer: the head, and the body in place.
     ///
     /// # Errors

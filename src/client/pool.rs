@@ -23,14 +23,19 @@ impl Pool {
         Pool { server, free: Semaphore::new(connections.max(1)), idle: RefCell::new(Vec::new()) }
     }
 
-    /// Opens connections until so many are idle, so that the first buyers do not wait for handshakes.
+    /// Opens connections until so many are idle, so that the first buyers do not wait for handshakes. Each is used once:
+    /// a server hangs up on those that never say anything much earlier than on those that have fallen silent.
     ///
     /// # Errors
-    /// [`Failure::Connection`] when nobody listens.
-    pub async fn warm(&self, connections: usize) -> Result<(), Failure> {
-        while self.idle.borrow().len() < connections {
-            let connection = Connection::open(self.server).await?;
-            self.idle.borrow_mut().push(connection);
+    /// [`Failure`] when nobody listens or answers.
+    pub async fn warm(&self, connections: usize, request: &Request) -> Result<(), Failure> {
+        let idle = self.idle.borrow().len();
+        for _ in idle..connections {
+            let mut connection = Connection::open(self.server).await?;
+            let (head, _) = connection.exchange(request.bytes()).await?;
+            if !head.close {
+                self.idle.borrow_mut().push(connection);
+            }
         }
         Ok(())
     }
@@ -71,10 +76,13 @@ impl Pool {
 
     async fn connection(&self) -> Result<Connection, Failure> {
         // The latest one used is the least likely to have been closed for idleness.
-        let idle = self.idle.borrow_mut().pop();
-        match idle {
-            Some(connection) => Ok(connection),
-            None => Connection::open(self.server).await,
+        loop {
+            let idle = self.idle.borrow_mut().pop();
+            match idle {
+                Some(connection) if connection.is_silent() => return Ok(connection),
+                Some(_) => {}
+                None => return Connection::open(self.server).await,
+            }
         }
     }
 }
@@ -87,8 +95,19 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
+    /// When a connection that was used up is closed.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Closes {
+        AtOnce,
+        AtTheNextRequest,
+    }
+
     /// Answers every read with `answer` in two pieces, `times` times per connection, and counts connections.
-    async fn fake_server(answer: &'static [u8], times: usize) -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
+    async fn fake_server(
+        answer: &'static [u8],
+        times: usize,
+        closes: Closes,
+    ) -> (SocketAddr, std::rc::Rc<std::cell::Cell<usize>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let accepted = std::rc::Rc::new(std::cell::Cell::new(0));
@@ -107,6 +126,9 @@ mod tests {
                         tokio::task::yield_now().await;
                         stream.write_all(second).await.unwrap();
                     }
+                    if closes == Closes::AtTheNextRequest {
+                        let _ = stream.read(&mut buffer).await;
+                    }
                 });
             }
         });
@@ -118,7 +140,7 @@ mod tests {
     #[test]
     fn a_connection_is_used_again() {
         run(async {
-            let (server, accepted) = fake_server(OK, usize::MAX).await;
+            let (server, accepted) = fake_server(OK, usize::MAX, Closes::AtOnce).await;
             let pool = Pool::new(server, 4);
             for _ in 0..10 {
                 let answer = pool.send(&Request::get("/"), Duration::from_secs(5)).await.unwrap();
@@ -131,7 +153,7 @@ mod tests {
     #[test]
     fn no_more_connections_than_allowed() {
         run(async {
-            let (server, accepted) = fake_server(OK, usize::MAX).await;
+            let (server, accepted) = fake_server(OK, usize::MAX, Closes::AtOnce).await;
             let pool = Pool::new(server, 2);
             let request = Request::get("/");
             let all = (0..20).map(|_| pool.send(&request, Duration::from_secs(5)));
@@ -144,7 +166,7 @@ mod tests {
     #[test]
     fn a_server_that_hangs_up_is_a_failure_and_the_next_request_connects_anew() {
         run(async {
-            let (server, accepted) = fake_server(OK, 1).await;
+            let (server, accepted) = fake_server(OK, 1, Closes::AtTheNextRequest).await;
             let pool = Pool::new(server, 2);
             let request = Request::get("/");
             assert!(pool.send(&request, Duration::from_secs(5)).await.is_ok());
@@ -155,9 +177,35 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_was_closed_while_idle_is_not_used_again() {
+        run(async {
+            let (server, accepted) = fake_server(OK, 1, Closes::AtOnce).await;
+            let pool = Pool::new(server, 2);
+            for n in 1..=3 {
+                assert!(pool.send(&Request::get("/"), Duration::from_secs(5)).await.is_ok());
+                assert_eq!(accepted.get(), n);
+                // Long enough for the other side to hang up.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    }
+
+    #[test]
+    fn warm_connections_have_spoken() {
+        run(async {
+            let (server, accepted) = fake_server(OK, usize::MAX, Closes::AtOnce).await;
+            let pool = Pool::new(server, 8);
+            pool.warm(3, &Request::get("/")).await.unwrap();
+            assert_eq!((accepted.get(), pool.idle.borrow().len()), (3, 3));
+            assert!(pool.send(&Request::get("/"), Duration::from_secs(5)).await.is_ok());
+            assert_eq!(accepted.get(), 3);
+        });
+    }
+
+    #[test]
     fn a_silent_server_times_out() {
         run(async {
-            let (server, _) = fake_server(b"HT", 1).await;
+            let (server, _) = fake_server(b"HT", 1, Closes::AtOnce).await;
             let pool = Pool::new(server, 2);
             let failure = pool.send(&Request::get("/"), Duration::from_millis(20)).await;
             assert!(matches!(failure, Err(Failure::TimedOut(_) | Failure::HungUp)), "{failure:?}");

@@ -3,6 +3,7 @@
 
 mod doctor;
 mod imports;
+mod loads;
 mod servers;
 mod settings;
 
