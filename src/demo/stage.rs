@@ -30,6 +30,8 @@ pub const FLAGS: &[&str] = &[
 
 /// Connections that all buyers share.
 const CONNECTIONS: usize = 256;
+/// SKUs that are filled at once: enough to fill each sync.
+const FILLING: usize = 256;
 /// Until a server is ready.
 pub const START: Duration = Duration::from_secs(30);
 /// Until the server has stopped.
@@ -123,8 +125,8 @@ fn stock(options: &Options) -> anyhow::Result<Stock> {
 /// # Errors
 /// When something was refused.
 pub async fn fill(stock: &Stock, api: SocketAddr, key: &str) -> anyhow::Result<()> {
-    let target = import::remote::Server::new(api, key, 32);
-    let summary = import::run::run(stock, &target, 32, &Silent).await;
+    let target = import::remote::Server::new(api, key, FILLING);
+    let summary = import::run::run(stock, &target, FILLING, &Silent).await;
     if let Some(why) = &summary.stopped {
         bail!("the shelves could not be filled: {why}");
     }

@@ -30,7 +30,7 @@ pub fn html(summary: &Summary, samples: &[Sample]) -> String {
     list(&mut page, "notes", &summary.notes);
     tiles(&mut page, summary);
     page.push_str("<h2>Over time</h2>\n");
-    plots(samples).iter().for_each(|plot| page.push_str(&plot.html()));
+    plots(summary, samples).iter().for_each(|plot| page.push_str(&plot.html()));
     judged(&mut page, summary);
     numbers(&mut page, summary);
     page.push_str("</main>\n</body>\n</html>\n");
@@ -46,7 +46,7 @@ fn list(page: &mut String, class: &str, lines: &[String]) {
 }
 
 fn tiles(page: &mut String, summary: &Summary) {
-    let sold = format!("{} / {}", grouped(summary.sold.unsigned_abs()), grouped(summary.units.unsigned_abs()));
+    let sold = format!("{}/{}", grouped(summary.sold.unsigned_abs()), grouped(summary.units.unsigned_abs()));
     let refused = grouped(summary.refused.values().sum());
     let tiles = [
         ("units sold", sold),
@@ -64,12 +64,15 @@ fn tiles(page: &mut String, summary: &Summary) {
     page.push_str("</dl>\n");
 }
 
-fn plots(samples: &[Sample]) -> [Plot; 3] {
+fn plots(summary: &Summary, samples: &[Sample]) -> [Plot; 3] {
     let line = |name, class, value: &dyn Fn(&Sample) -> Option<f64>| Line {
         name,
         class,
         points: samples.iter().map(|sample| (sample.at, value(sample))).collect(),
     };
+    let mut left = line("units left", "a", &|sample| Some(sample.stock_left as f64));
+    // Before the first sample everything was there.
+    left.points.insert(0, (0.0, Some(summary.units as f64)));
     let rate = |count: u64, sample: &Sample| Some(count as f64 / sample.seconds.max(1e-3));
     [
         Plot {
@@ -94,7 +97,7 @@ fn plots(samples: &[Sample]) -> [Plot; 3] {
         Plot {
             title: "Stock that nobody was acknowledged yet",
             unit: "units",
-            lines: vec![line("units left", "a", &|sample| Some(sample.stock_left as f64))],
+            lines: vec![left],
         },
     ]
 }

@@ -149,3 +149,38 @@ fn by_name<S: Serializer>(thresholds: &[Threshold], serializer: S) -> Result<S::
     }
     map.end()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::samples::Latency;
+
+    fn ramp(p99: impl Fn(u64) -> f64) -> Vec<Sample> {
+        let sample = |second: u64| Sample {
+            at: second as f64,
+            seconds: 1.0,
+            arrived: 100 * second,
+            dropped: 0,
+            accepted: 100 * second,
+            refused: 0,
+            failed: 0,
+            accepted_ms: Some(Latency { p50: 1.0, p99: p99(second) }),
+            refused_ms: None,
+            stock_left: 0,
+            in_flight: 0,
+            cpu: 0.1,
+        };
+        (1..=10).map(sample).collect()
+    }
+
+    #[test]
+    fn the_knee_is_the_last_rate_before_it_got_slow() {
+        let samples = ramp(|second| if second >= 7 { 501.0 } else { 20.0 });
+        assert_eq!(knee(&samples, 500.0), Some(600));
+        assert_eq!(knee(&samples, 1_000.0), None, "it never got slow");
+        assert_eq!(knee(&ramp(|_| 501.0), 500.0), None, "it was slow from the beginning");
+        let mut dropping = ramp(|_| 20.0);
+        dropping[3].dropped = 1;
+        assert_eq!(knee(&dropping, 500.0), Some(300));
+    }
+}

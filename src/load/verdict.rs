@@ -7,9 +7,12 @@ use crate::demo::stats::{Kind, Stats};
 use crate::load::scenario::{Scenario, Sold};
 use crate::load::tally::{Invariant, Seen, Tally};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// From here on the generator is the bottleneck, in hundredths of its one thread.
 const SATURATED: u64 = 80;
+/// A generator that was later than this is told: its delay is in the latencies.
+const LATE: Duration = Duration::from_millis(50);
 
 /// A limit, and whether it was kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +65,11 @@ pub struct Evidence {
 #[must_use]
 pub fn judge(scenario: &Scenario, tally: &Tally, stats: &Stats, evidence: &Evidence) -> Verdict {
     let invariants = tally.outcome(&scenario.invariants);
-    let (thresholds, notes) = thresholds(scenario, stats, evidence);
+    let (thresholds, mut notes) = thresholds(scenario, stats, evidence);
+    if stats.latest > LATE {
+        let late = stats.latest.as_millis();
+        notes.push(format!("the machine was busy: arrivals were up to {late} ms late, and that is in the latencies"));
+    }
     let void = void(stats, evidence);
     let violated = invariants.iter().filter(|(_, seen)| seen.violated > 0);
     let mut reasons: Vec<String> = violated

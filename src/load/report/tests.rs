@@ -104,7 +104,7 @@ fn the_page_shows_everything_and_is_well_formed() {
     let expected = [
         "FAIL",
         "flash-spike",
-        "240 / 240",
+        "240/240",
         "9.5 ms",
         "accepted_p99_ms",
         "errors",

@@ -110,3 +110,11 @@ fn a_limit_without_an_answer_to_judge_is_told() {
     assert!(verdict.notes[0].contains("refused_p99_ms"), "{:?}", verdict.notes);
     assert!(verdict.thresholds.iter().all(|threshold| threshold.name != "refused_p99_ms"));
 }
+
+#[test]
+fn a_generator_that_was_late_is_told() {
+    let mut story = Story::new();
+    story.stats.latest = Duration::from_millis(418);
+    let verdict = story.judge();
+    assert!(verdict.word == Word::Pass && verdict.notes[0].contains("418 ms late"), "{:?}", verdict.notes);
+}
