@@ -13,7 +13,7 @@ pub mod verify;
 
 use crate::config::ConfigError;
 use crate::engine;
-use crate::{demo, load, measure};
+use crate::{bench, demo, load};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -37,7 +37,8 @@ pub enum Exit {
     Usage = 2,
     /// The server cannot be reached, or is not ready.
     NotReady = 3,
-    /// A demo or load that proves nothing: it never got as far as to test the promise.
+    /// A demo, a load or a measurement that proves nothing: the load never got as far as to test the promise, or the
+    /// machine was too unsteady.
     Void = 4,
     /// An invariant is violated, or the log is corrupt.
     Violated = 99,
@@ -108,6 +109,8 @@ enum Command {
     Demo(demo::Options),
     /// Put a load scenario on a server, judge it, and write a report.
     Load(load::Options),
+    /// How far a durable order is from what this machine can do, and from what else you could use.
+    Bench(bench::Options),
     /// Import SKUs, locations, units and prices from a CSV file.
     Import(import::Args),
     /// Read a stopped server's whole log back and check every invariant.
@@ -120,9 +123,6 @@ enum Command {
     Completions(completions::Args),
     /// Configuration.
     Config(explain::Args),
-    /// What an order costs, against a request that does nothing.
-    #[command(hide = true)]
-    Measure(measure::Args),
 }
 
 /// Runs the program with these arguments, the program's name first.
@@ -140,13 +140,13 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Dev(args) => dev::run(&args),
         Command::Demo(options) => demo::run(&options),
         Command::Load(options) => load::run(&options),
+        Command::Bench(options) => bench::run(&options),
         Command::Verify(args) => verify::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Config(args) => explain::run(&args),
-        Command::Measure(args) => measure::run(&args),
     };
     outcome.unwrap_or_else(|stop| {
         out::complain(&format!("error: {:#}", stop.error));

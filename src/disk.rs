@@ -5,10 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub mod aligned;
+pub mod probe;
 pub mod real;
 pub mod sim;
 
 pub use aligned::{AlignedBuf, BLOCK, whole_blocks};
+pub use probe::SyncTimes;
 pub use real::RealDisk;
 pub use sim::SimDisk;
 

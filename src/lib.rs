@@ -1,5 +1,6 @@
 //! The server: configuration, command line, HTTP, log, store, feed and workflows around the domain in `actors/`.
 
+pub mod bench;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -13,7 +14,6 @@ pub mod import;
 pub mod journal;
 pub mod keys;
 pub mod load;
-pub mod measure;
 pub mod metrics;
 pub mod store;
 pub mod verify;

@@ -180,6 +180,12 @@ impl Server {
         cpu_of(&self.child.id().to_string())
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it runs.
     #[must_use]
     pub fn setup(&self) -> &Setup {

@@ -3,12 +3,12 @@
 use super::system::{self, FileSystem};
 use super::{Finding, Level};
 use crate::config::{Bytes, Config};
-use crate::disk::{Disk, RealDisk};
-use std::fs::{File, OpenOptions};
+use crate::disk::{Disk, RealDisk, SyncTimes};
+use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Writes that are timed.
 const SYNCS: usize = 200;
@@ -76,7 +76,7 @@ fn space(found: FileSystem, config: &Config) -> Finding {
 /// Writes to a file of its own and removes it.
 fn probe(dir: &Path) -> Vec<Finding> {
     let path = dir.join(format!(".stampede-doctor-{}", std::process::id()));
-    let findings = match sync_times(&path) {
+    let findings = match SyncTimes::measure(&path, SYNCS, PATIENCE) {
         Err(error) => {
             let fix = format!("sudo chown \"$USER\" {}", dir.display());
             vec![Finding::red("disk writes", format!("{}: {error}", dir.display()), fix)]
@@ -88,10 +88,10 @@ fn probe(dir: &Path) -> Vec<Finding> {
     findings
 }
 
-fn sync_finding(times: &[Duration]) -> Finding {
-    let at = |share: usize| times[(times.len() * share / 100).min(times.len() - 1)];
-    let detail = format!("fdatasync of 4 KiB: p50 {:.2?}, p99 {:.2?} ({} writes)", at(50), at(99), times.len());
-    match at(99) {
+fn sync_finding(times: &SyncTimes) -> Finding {
+    let (p50, p99) = (times.at(50), times.at(99));
+    let detail = format!("fdatasync of 4 KiB: p50 {p50:.2?}, p99 {p99:.2?} ({} writes)", times.count());
+    match p99 {
         p99 if p99 > SLOW => {
             Finding::warn("disk sync", detail, "every order waits for one: use an SSD of this machine")
         }
@@ -100,27 +100,6 @@ fn sync_finding(times: &[Duration]) -> Finding {
         }
         _ => Finding::ok("disk sync", detail),
     }
-}
-
-fn sync_times(path: &Path) -> io::Result<Vec<Duration>> {
-    let file = File::create_new(path)?;
-    let block = Block([7; 4096]);
-    // Written once ahead, as log files are: a sync then needs no new blocks.
-    file.write_all_at(&vec![0; SYNCS * block.0.len()], 0)?;
-    file.sync_all()?;
-    let mut times = Vec::with_capacity(SYNCS);
-    let start = Instant::now();
-    for i in 0..SYNCS {
-        let before = Instant::now();
-        file.write_all_at(&block.0, (i * block.0.len()) as u64)?;
-        file.sync_data()?;
-        times.push(before.elapsed());
-        if start.elapsed() > PATIENCE {
-            break;
-        }
-    }
-    times.sort_unstable();
-    Ok(times)
 }
 
 fn direct(path: &Path) -> Finding {

@@ -1,0 +1,229 @@
+//! What is measured: a real server on a directory of its own, with stock in it, and requests of one kind after the other
+//! over the same connections.
+
+use crate::bench::load::{self, Kind, Round};
+use crate::bench::process;
+use crate::bench::scrape::Metrics;
+use crate::client::Connection;
+use crate::demo::server::own_cpu;
+use crate::demo::stats::ms;
+use crate::demo::{Server, Setup, stage};
+use crate::import;
+use anyhow::Context;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// How long a server is watched to see whether it rests.
+const LOOK: Duration = Duration::from_millis(300);
+/// Longest wait for it to rest.
+const REST: Duration = Duration::from_secs(60);
+/// Until a server has stopped.
+const STOP: Duration = Duration::from_secs(120);
+
+/// Payment is answered only after every round: an order is durable when it is answered, and what follows it would run
+/// into the next round.
+pub const HELD_BACK: &[&str] = &["--payment-latency=1h", "--payment-ask-again=1h"];
+
+/// A server and its directory; both go when it is dropped.
+#[derive(Debug)]
+pub struct Rig {
+    // The server is killed before its directory goes.
+    server: Server,
+    setup: Setup,
+    key: String,
+    _place: Place,
+}
+
+#[derive(Debug)]
+struct Place(stage::Directory);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.remove();
+    }
+}
+
+impl Rig {
+    /// Starts a server with these flags, and fills it with what stands in a stock file.
+    ///
+    /// # Errors
+    /// When it does not start, or does not take the stock.
+    pub async fn start(flags: &[&str], stock: &str) -> anyhow::Result<Rig> {
+        let place = Place(stage::Directory::new("bench")?);
+        let flags = [&["--measure", "--holds-ttl=29m"], flags].concat();
+        let setup = Setup::new(&std::env::current_exe()?, place.0.path(), &flags)?;
+        let key = crate::keys::create(&setup.data, "bench").context("cannot make an API key")?.secret;
+        let mut server = Server::start(setup.clone())?;
+        server.ready(stage::START).await?;
+        let rig = Rig { server, setup, key, _place: place };
+        rig.fill(stock).await?;
+        Ok(rig)
+    }
+
+    /// Fills it with what stands in a stock file.
+    ///
+    /// # Errors
+    /// When it does not take it.
+    pub async fn fill(&self, stock: &str) -> anyhow::Result<()> {
+        stage::fill(&import::file::parse(stock.as_bytes())?, &self.setup, &self.key).await
+    }
+
+    /// Where it runs.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// Its key for what buyers may not do.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.setup.data
+    }
+
+    /// Connections to its API.
+    ///
+    /// # Errors
+    /// When one cannot be opened.
+    pub async fn connect(&self, connections: usize) -> anyhow::Result<Vec<Connection>> {
+        Ok(load::connect(self.setup.api, connections).await?)
+    }
+
+    /// Its metrics.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn metrics(&self) -> anyhow::Result<Metrics> {
+        Metrics::of(self.setup.ops).await
+    }
+
+    /// CPU time of its threads.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn threads(&self) -> anyhow::Result<process::Threads> {
+        process::threads(self.server.id())
+    }
+
+    /// Its resident memory, in bytes.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn resident(&self) -> anyhow::Result<u64> {
+        process::resident(self.server.id())
+    }
+
+    /// Comes back when it has nothing left to do, or after a while.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub async fn rest(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + REST;
+        let mut before = self.server.cpu()?;
+        while Instant::now() < deadline {
+            sleep(LOOK).await;
+            let now = self.server.cpu()?;
+            if now - before < LOOK / 20 {
+                return Ok(());
+            }
+            before = now;
+        }
+        Ok(())
+    }
+
+    /// Requests of one kind for `duration`, with the CPU time that they cost until the server rests.
+    ///
+    /// # Errors
+    /// The first answer that was not right.
+    pub async fn side(
+        &self,
+        connections: &mut [Connection],
+        kind: &impl Kind,
+        duration: Duration,
+    ) -> anyhow::Result<Side> {
+        let (cpu, own) = (self.server.cpu()?, own_cpu()?);
+        let round = load::round(connections, kind, duration).await?;
+        let own = own_cpu()? - own;
+        self.rest().await?;
+        Ok(Side::of(&round, self.server.cpu()? - cpu, own))
+    }
+
+    /// Stops it and lets it go.
+    ///
+    /// # Errors
+    /// When it does not stop, or ends badly.
+    pub async fn stop(mut self) -> anyhow::Result<()> {
+        self.server.stop(STOP).await
+    }
+
+    /// Stops it and starts it again, without what it had in memory.
+    ///
+    /// # Errors
+    /// When it does not stop or does not start.
+    pub async fn begin_anew(&mut self) -> anyhow::Result<()> {
+        self.server.stop(STOP).await?;
+        self.server.restart()?;
+        self.server.ready(STOP).await?;
+        Ok(())
+    }
+
+    /// The server itself.
+    pub fn server(&mut self) -> &mut Server {
+        &mut self.server
+    }
+}
+
+/// One side of a comparison.
+#[derive(Debug, Clone, Copy)]
+pub struct Side {
+    /// Answers per second.
+    pub rate: f64,
+    /// Milliseconds.
+    pub p50_ms: f64,
+    /// Milliseconds.
+    pub p99_ms: f64,
+    /// CPU time of the server per request, in microseconds.
+    pub server_us: f64,
+    /// CPU time of the generator per request, in microseconds.
+    pub client_us: f64,
+}
+
+impl Side {
+    fn of(round: &Round, server: Duration, client: Duration) -> Side {
+        let each = |cpu: Duration| cpu.as_secs_f64() * 1e6 / round.answers.max(1) as f64;
+        Side {
+            rate: round.rate(),
+            p50_ms: ms(&round.latency, 0.50),
+            p99_ms: ms(&round.latency, 0.99),
+            server_us: each(server),
+            client_us: each(client),
+        }
+    }
+}
+
+/// A side under its names, as details of a sample.
+#[must_use]
+pub fn details(names: &'static [&'static str; 5], side: &Side) -> [(&'static str, f64); 5] {
+    let values = [side.rate, side.p50_ms, side.p99_ms, side.server_us, side.client_us];
+    std::array::from_fn(|index| (names[index], values[index]))
+}
+
+/// The five names of a side's details.
+macro_rules! names {
+    ($side:literal) => {
+        &[
+            concat!($side, "_per_s"),
+            concat!($side, "_p50_ms"),
+            concat!($side, "_p99_ms"),
+            concat!($side, "_server_us"),
+            concat!($side, "_client_us"),
+        ]
+    };
+}
+pub(crate) use names;
