@@ -7,15 +7,23 @@
 //! it was measured stands in `docs/performance/README.md`.
 
 pub mod figure;
+pub mod growth;
+pub mod latency;
 pub mod load;
+pub mod memory;
+pub mod open;
 pub mod orders;
 pub mod parts;
+pub mod peers;
 pub mod process;
 pub mod ratios;
+pub mod recovery;
 pub mod report;
 pub mod rig;
 pub mod rounds;
 pub mod scrape;
+pub mod stages;
+pub mod timer;
 
 pub use figure::{Figure, Spec};
 pub use scrape::Metrics;
@@ -48,6 +56,15 @@ pub struct Options {
     /// Connections, each with one request at a time, where the figure does not name their number.
     #[arg(long, default_value_t = 256, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub connections: u32,
+    /// Events that P12 recovers.
+    #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1_000..=100_000_000))]
+    pub events: u64,
+    /// Entities that are woken for memory_sku, memory_cart and memory_order.
+    #[arg(long, default_value_t = 100_000, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(2_000..=5_000_000))]
+    pub entities: u64,
+    /// SKUs and orders of the large server in growth_skus and growth_orders.
+    #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1_000..=9_000_000))]
+    pub large: u64,
     /// One JSON object on standard output, by name of figure.
     #[arg(long)]
     pub json: bool,
@@ -66,7 +83,8 @@ fn seconds(text: &str) -> Result<f64, String> {
 pub struct Game<'a> {
     /// What was asked for.
     pub options: &'a Options,
-    probe: Probe,
+    /// Looks at the disk that everything is on.
+    pub probe: Probe,
 }
 
 impl Game<'_> {

@@ -1,11 +1,11 @@
 //! A closed loop: every connection sends its next request when the last one is answered. Good for ratios between two
-//! kinds of requests; what buyers feel is measured by the demo's open loop.
+//! kinds of requests; what buyers feel is measured by an open loop ([`crate::bench::open`]).
 
 use crate::client::{Connection, Failure, Head};
 use crate::demo::stats::histogram;
 use futures_util::future::try_join_all;
 use hdrhistogram::Histogram;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,8 +13,10 @@ use tokio::time::Instant;
 /// What one round saw.
 #[derive(Debug)]
 pub struct Round {
-    /// Requests that were answered.
+    /// Requests that got the answer that they ought to get.
     pub answers: u64,
+    /// Requests that the server turned away: 429 and 503.
+    pub shed: u64,
     /// From the first request to the last answer.
     pub elapsed: Duration,
     /// Microseconds.
@@ -22,7 +24,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// Answers per second.
+    /// Right answers per second.
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.answers as f64 / self.elapsed.as_secs_f64()
@@ -69,15 +71,21 @@ pub async fn connect(server: SocketAddr, connections: usize) -> Result<Vec<Conne
 /// Sends requests of one kind over all connections for `duration`.
 ///
 /// # Errors
-/// The first answer that was not right.
+/// The first answer that was neither right nor one of overload.
 pub async fn round(connections: &mut [Connection], kind: &impl Kind, duration: Duration) -> Result<Round, Error> {
-    let latency = RefCell::new(histogram());
+    let (latency, shed) = (RefCell::new(histogram()), Cell::new(0));
     let start = Instant::now();
     let end = start + duration;
-    try_join_all(connections.iter_mut().map(|connection| drive(connection, kind, end, &latency))).await?;
+    try_join_all(connections.iter_mut().map(|connection| drive(connection, kind, end, &latency, &shed))).await?;
     let elapsed = start.elapsed();
     let latency = latency.into_inner();
-    Ok(Round { answers: latency.len(), elapsed, latency })
+    Ok(Round { answers: latency.len(), shed: shed.get(), elapsed, latency })
+}
+
+/// Does this status say that the server protects itself?
+#[must_use]
+pub fn is_overload(status: u16) -> bool {
+    matches!(status, 429 | 503)
 }
 
 async fn drive(
@@ -85,6 +93,7 @@ async fn drive(
     kind: &impl Kind,
     end: Instant,
     latency: &RefCell<Histogram<u64>>,
+    shed: &Cell<u64>,
 ) -> Result<(), Error> {
     let mut request = Vec::with_capacity(1024);
     let mut sent_at = Instant::now();
@@ -92,27 +101,60 @@ async fn drive(
         request.clear();
         kind.write(&mut request);
         let (head, body) = connection.exchange(&request).await?;
-        if !kind.is_right(&head) {
+        let answered_at = Instant::now();
+        if kind.is_right(&head) {
+            latency.borrow_mut().saturating_record((answered_at - sent_at).as_micros() as u64);
+        } else if is_overload(head.status) {
+            shed.set(shed.get() + 1);
+        } else {
             return Err(Error::Wrong { status: head.status, body: String::from_utf8_lossy(body).into_owned() });
         }
-        let answered_at = Instant::now();
-        latency.borrow_mut().saturating_record((answered_at - sent_at).as_micros() as u64);
         sent_at = answered_at;
     }
     Ok(())
 }
 
+/// Sends `count` requests once each over all connections: the one of an index is written by `write`, and `see` says of its
+/// answer whether it is right.
+///
+/// # Errors
+/// The first answer that was not right.
+pub async fn each(
+    connections: &mut [Connection],
+    count: u64,
+    write: impl Fn(u64, &mut Vec<u8>),
+    see: impl Fn(u64, &Head, &[u8]) -> bool,
+) -> Result<(), Error> {
+    let next = Cell::new(0);
+    let (next, write, see) = (&next, &write, &see);
+    let sending = connections.iter_mut().map(|connection| async move {
+        let mut request = Vec::with_capacity(1024);
+        while next.get() < count {
+            let index = next.replace(next.get() + 1);
+            request.clear();
+            write(index, &mut request);
+            let (head, body) = connection.exchange(&request).await?;
+            if !see(index, &head, body) {
+                return Err(Error::Wrong { status: head.status, body: String::from_utf8_lossy(body).into_owned() });
+            }
+        }
+        Ok(())
+    });
+    try_join_all(sending).await.map(drop)
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
     use super::*;
     use crate::client::request::write_into;
+    use std::rc::Rc;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    struct Get {
-        expected: u16,
+    pub struct Get {
+        pub expected: u16,
     }
 
     impl Kind for Get {
@@ -140,29 +182,70 @@ mod tests {
         assert!(matches!(one_round(201).0, Err(Error::Wrong { status: 200, .. })));
     }
 
+    #[test]
+    fn a_number_of_requests_is_sent_once_each() {
+        run(async {
+            let (server, served) = server(Duration::ZERO).await;
+            let mut connections = connect(server, 4).await.unwrap();
+            let (written, seen) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
+            let write = |index: u64, buffer: &mut Vec<u8>| {
+                written.borrow_mut().push(index);
+                write_into(buffer, "GET", "/", &[], None);
+            };
+            let see = |index: u64, head: &Head, body: &[u8]| {
+                assert_eq!(body, b"ok");
+                seen.borrow_mut().push(index);
+                head.status == 200
+            };
+            each(&mut connections, 100, write, see).await.unwrap();
+            assert_eq!(served.get(), 100);
+            assert_eq!(written.into_inner(), (0..100).collect::<Vec<_>>());
+            seen.borrow_mut().sort_unstable();
+            assert_eq!(seen.into_inner(), (0..100).collect::<Vec<_>>());
+        });
+    }
+
     /// A short round over four connections, and how many answers the other side gave.
     fn one_round(expected: u16) -> (Result<Round, Error>, u64) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        tokio::task::LocalSet::new().block_on(&runtime, async {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let server = listener.local_addr().unwrap();
-            let served = std::rc::Rc::new(std::cell::Cell::new(0));
-            let count = served.clone();
-            tokio::task::spawn_local(async move {
-                while let Ok((mut stream, _)) = listener.accept().await {
-                    let count = count.clone();
-                    tokio::task::spawn_local(async move {
-                        let mut buffer = [0; 256];
-                        while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                            count.set(count.get() + 1);
-                            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
-                        }
-                    });
-                }
-            });
+        run(async {
+            let (server, served) = server(Duration::ZERO).await;
             let mut connections = connect(server, 4).await.unwrap();
             let round = round(&mut connections, &Get { expected }, Duration::from_millis(50)).await;
             (round, served.get())
         })
+    }
+
+    /// Answers every request after a while.
+    pub async fn slow_server(after: Duration) -> SocketAddr {
+        server(after).await.0
+    }
+
+    /// The same, and how many it has answered.
+    async fn server(after: Duration) -> (SocketAddr, Rc<Cell<u64>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = listener.local_addr().unwrap();
+        let served = Rc::new(Cell::new(0));
+        let count = served.clone();
+        tokio::task::spawn_local(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let count = count.clone();
+                tokio::task::spawn_local(async move {
+                    let mut buffer = [0; 256];
+                    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                        count.set(count.get() + 1);
+                        if !after.is_zero() {
+                            tokio::time::sleep(after).await;
+                        }
+                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                    }
+                });
+            }
+        });
+        (server, served)
+    }
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tokio::task::LocalSet::new().block_on(&runtime, test)
     }
 }

@@ -1,8 +1,10 @@
 //! Every figure there is: its name, its unit, its bar, and who measures it.
 
-use crate::bench::figure::Bar::AtLeast;
+use crate::bench::figure::Bar::{AtLeast, AtMost};
 use crate::bench::figure::{Bar, Spec};
-use crate::bench::{Game, Measured, ratios};
+use crate::bench::memory::Warm;
+use crate::bench::peers::Opponent;
+use crate::bench::{Game, Measured, growth, latency, memory, peers, ratios, recovery, stages};
 
 const fn spec(name: &'static str, unit: &'static str, bar: Option<Bar>, what: &'static str) -> Spec {
     Spec { name, unit, bar, what }
@@ -19,9 +21,30 @@ pub enum Part {
     P2,
     /// Hot ÷ uniform.
     P3,
+    /// Orders ÷ what somebody else does.
+    Peer(Opponent),
+    /// Latency at half of saturation.
+    P9,
+    /// Goodput under overload.
+    P10,
     /// Records per flush.
     P11,
+    /// Recovery.
+    P12,
+    /// Memory of a warm entity.
+    Memory(Warm),
+    /// Bytes of log.
+    LogBytes,
+    /// Many SKUs.
+    GrowthSkus,
+    /// Many orders.
+    GrowthOrders,
+    /// CPU by thread.
+    Stages,
 }
+
+const WARM: Option<Bar> = Some(AtMost(2_048.0));
+const GROWTH: Option<Bar> = Some(AtMost(1.3));
 
 const PARTS: &[(Part, &[Spec])] = &[
     (Part::P1(256), &[spec("P1_256", "ratio", Some(AtLeast(0.50)), "durable orders ÷ no-ops, 256 connections")]),
@@ -29,7 +52,89 @@ const PARTS: &[(Part, &[Spec])] = &[
     (Part::P1Full, &[spec("P1_full", "ratio", None, "orders until the last is captured ÷ no-ops")]),
     (Part::P2, &[spec("P2", "ratio", Some(AtLeast(0.80)), "\"sold out\" ÷ no-ops")]),
     (Part::P3, &[spec("P3", "ratio", Some(AtLeast(0.90)), "orders for one hot SKU ÷ over 10,000 SKUs")]),
+    (
+        Part::Peer(Opponent::PostgresHot),
+        &[spec("P4", "ratio", Some(AtLeast(15.0)), "orders for one SKU ÷ PostgreSQL, one row")],
+    ),
+    (
+        Part::Peer(Opponent::PostgresRows),
+        &[spec("P5", "ratio", Some(AtLeast(2.0)), "orders over 1,000 SKUs ÷ PostgreSQL, 1,000 rows")],
+    ),
+    (
+        Part::Peer(Opponent::RedisAlways),
+        &[spec("P6", "ratio", Some(AtLeast(1.0)), "orders ÷ Redis Lua, appendfsync always")],
+    ),
+    (
+        Part::Peer(Opponent::RedisEverySecond),
+        &[spec(
+            "P7",
+            "ratio",
+            Some(AtLeast(0.6)),
+            "durable orders ÷ Redis Lua, appendfsync everysec, which is not durable",
+        )],
+    ),
+    (
+        Part::P9,
+        &[spec(
+            "P9",
+            "ratio",
+            Some(AtMost(3.0)),
+            "(order p99 - no-op p99, at half of saturation) ÷ (fdatasync p99 + pace bound)",
+        )],
+    ),
+    (Part::P10, &[spec("P10", "ratio", Some(AtLeast(0.90)), "orders per second at twice saturation ÷ at the peak")]),
     (Part::P11, &[spec("P11", "records", Some(AtLeast(50.0)), "records per flush, 1,024 connections")]),
+    (
+        Part::P12,
+        &[
+            spec("P12", "events/s", Some(AtLeast(1e6)), "events replayed per second after SIGKILL"),
+            spec(
+                "P12_start",
+                "s",
+                Some(AtMost(3.0)),
+                "from exec to the first answered order, with these events to replay",
+            ),
+        ],
+    ),
+    (Part::Memory(Warm::Sku), &[spec("memory_sku", "bytes", WARM, "resident memory per warm SKU with one live hold")]),
+    (Part::Memory(Warm::Cart), &[spec("memory_cart", "bytes", WARM, "resident memory per warm cart with one line")]),
+    (
+        Part::Memory(Warm::Order),
+        &[spec("memory_order", "bytes", WARM, "resident memory per warm order that awaits payment")],
+    ),
+    (
+        Part::LogBytes,
+        &[
+            spec("log_bytes_per_order", "bytes", None, "log written per placed order"),
+            spec("log_bytes_per_order_settled", "bytes", None, "the same until it is captured and shipped"),
+        ],
+    ),
+    (
+        Part::GrowthSkus,
+        &[
+            spec("growth_skus", "ratio", GROWTH, "orders per second with 1,000 SKUs in the store ÷ with many"),
+            spec("growth_skus_memory", "ratio", GROWTH, "resident memory with many SKUs in the store ÷ with 1,000"),
+        ],
+    ),
+    (
+        Part::GrowthOrders,
+        &[
+            spec("growth_orders", "ratio", GROWTH, "orders per second with 1,000 settled orders on disk ÷ with many"),
+            spec("growth_orders_memory", "ratio", GROWTH, "resident memory with many settled orders ÷ with 1,000"),
+        ],
+    ),
+    (
+        Part::Stages,
+        &[
+            spec("stage_worker", "us/order", None, "CPU of HTTP workers and shards"),
+            spec("stage_log_writer", "us/order", None, "CPU of the log's writer"),
+            spec("stage_log_upkeep", "us/order", None, "CPU of the log's upkeep: next segments, archive"),
+            spec("stage_projection", "us/order", None, "CPU of the projection"),
+            spec("stage_workflows", "us/order", None, "CPU of the workflows"),
+            spec("stage_store", "us/order", None, "CPU of the store's flushes and compaction"),
+            spec("stage_rest", "us/order", None, "CPU of all other threads"),
+        ],
+    ),
 ];
 
 impl Part {
@@ -56,7 +161,16 @@ impl Part {
             Part::P1Full => ratios::settled_to_noop(game, specs).await,
             Part::P2 => ratios::sold_out_to_noop(game, specs).await,
             Part::P3 => ratios::hot_to_uniform(game, specs).await,
+            Part::Peer(against) => peers::order_to_peer(game, specs, against).await,
+            Part::P9 => latency::order_to_sync(game, specs).await,
+            Part::P10 => latency::overload_to_peak(game, specs).await,
             Part::P11 => ratios::records_per_flush(game, specs).await,
+            Part::P12 => recovery::recovery(game, specs).await,
+            Part::Memory(kind) => memory::per_entity(game, specs, kind).await,
+            Part::LogBytes => memory::log_per_order(game, specs).await,
+            Part::GrowthSkus => growth::skus(game, specs).await,
+            Part::GrowthOrders => growth::orders(game, specs).await,
+            Part::Stages => stages::per_order(game, specs).await,
         }
     }
 }
@@ -97,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_name_that_no_figure_has_is_refused_with_those_there_are() {
-        for wrong in ["P", "P99", "p1", "", "P1_"] {
+        for wrong in ["P", "P99", "p1", "", "P1_", "stages"] {
             let error = selected(&["P2", wrong]).err().unwrap_or_default();
             assert!(error.contains("P1_256"), "{wrong:?}: {error}");
         }

@@ -4,8 +4,7 @@
 use crate::bench::figure::{Sample, Spec};
 use crate::bench::orders::{Goal, Order, SKUS, stock};
 use crate::bench::rig::{HELD_BACK, Rig, details, names};
-use crate::bench::rounds::Round;
-use crate::bench::{Game, Measured, load};
+use crate::bench::{Game, Measured, Metrics, load};
 use crate::client::Connection;
 use anyhow::bail;
 use std::time::{Duration, Instant};
@@ -52,7 +51,10 @@ pub async fn settled_to_noop(game: &Game<'_>, specs: &'static [Spec]) -> anyhow:
 }
 
 /// Comes back when every order that was placed is captured.
-async fn captured(rig: &Rig) -> anyhow::Result<()> {
+///
+/// # Errors
+/// When it takes too long.
+pub async fn captured(rig: &Rig) -> anyhow::Result<()> {
     let start = Instant::now();
     loop {
         let metrics = rig.metrics().await?;
@@ -111,9 +113,8 @@ pub async fn records_per_flush(game: &Game<'_>, specs: &'static [Spec]) -> anyho
         rig.rest().await?;
         let sample = Sample::new(flushed.records_per_flush()).with("order_per_s", round.rate());
         let bytes = flushed.bytes / flushed.records.max(1.0);
-        Ok(Round::from(
-            sample.with("flushes_per_s", flushed.frames / round.elapsed.as_secs_f64()).with("bytes_per_record", bytes),
-        ))
+        let sample = sample.with("flushes_per_s", flushed.frames / round.elapsed.as_secs_f64());
+        Ok(sample.with("bytes_per_record", bytes).into())
     })
     .await
 }
@@ -130,14 +131,20 @@ async fn warm(game: &Game<'_>, flags: &[&str], connections: usize) -> anyhow::Re
 }
 
 /// What the log wrote between two moments.
-struct Flushed {
-    records: f64,
-    frames: f64,
-    bytes: f64,
+#[derive(Debug, Clone, Copy)]
+pub struct Flushed {
+    /// Records committed.
+    pub records: f64,
+    /// Frames written.
+    pub frames: f64,
+    /// Bytes written, padding included.
+    pub bytes: f64,
 }
 
 impl Flushed {
-    fn between(before: &crate::bench::Metrics, after: &crate::bench::Metrics) -> Flushed {
+    /// From what the server says at both.
+    #[must_use]
+    pub fn between(before: &Metrics, after: &Metrics) -> Flushed {
         let grown = |name| after.sum(name, "") - before.sum(name, "");
         Flushed {
             records: grown("stampede_journal_records_total"),
@@ -146,7 +153,9 @@ impl Flushed {
         }
     }
 
-    fn records_per_flush(&self) -> f64 {
+    /// Records in a frame.
+    #[must_use]
+    pub fn records_per_flush(&self) -> f64 {
         self.records / self.frames.max(1.0)
     }
 }

@@ -2,15 +2,16 @@
 //! over the same connections.
 
 use crate::bench::load::{self, Kind, Round};
+use crate::bench::orders::{Goal, Order};
 use crate::bench::process;
 use crate::bench::scrape::Metrics;
 use crate::client::Connection;
 use crate::demo::server::own_cpu;
 use crate::demo::stats::ms;
 use crate::demo::{Server, Setup, stage};
-use crate::import;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -20,6 +21,11 @@ const LOOK: Duration = Duration::from_millis(300);
 const REST: Duration = Duration::from_secs(60);
 /// Until a server has stopped.
 const STOP: Duration = Duration::from_secs(120);
+
+/// Until a server that has much to read is ready.
+const START: Duration = Duration::from_secs(120);
+/// What every server is started with.
+const ALWAYS: &[&str] = &["--measure", "--holds-ttl=29m"];
 
 /// Payment is answered only after every round: an order is durable when it is answered, and what follows it would run
 /// into the next round.
@@ -45,28 +51,19 @@ impl Drop for Place {
 }
 
 impl Rig {
-    /// Starts a server with these flags, and fills it with what stands in a stock file.
+    /// Fills a directory with what stands in a stock file, and starts a server there with these flags.
     ///
     /// # Errors
     /// When it does not start, or does not take the stock.
     pub async fn start(flags: &[&str], stock: &str) -> anyhow::Result<Rig> {
         let place = Place(stage::Directory::new("bench")?);
-        let flags = [&["--measure", "--holds-ttl=29m"], flags].concat();
+        let flags = [ALWAYS, flags].concat();
         let setup = Setup::new(&std::env::current_exe()?, place.0.path(), &flags)?;
         let key = crate::keys::create(&setup.data, "bench").context("cannot make an API key")?.secret;
+        fill(&setup, stock)?;
         let mut server = Server::start(setup.clone())?;
-        server.ready(stage::START).await?;
-        let rig = Rig { server, setup, key, _place: place };
-        rig.fill(stock).await?;
-        Ok(rig)
-    }
-
-    /// Fills it with what stands in a stock file.
-    ///
-    /// # Errors
-    /// When it does not take it.
-    pub async fn fill(&self, stock: &str) -> anyhow::Result<()> {
-        stage::fill(&import::file::parse(stock.as_bytes())?, &self.setup, &self.key).await
+        server.ready(START).await?;
+        Ok(Rig { server, setup, key, _place: place })
     }
 
     /// Where it runs.
@@ -75,7 +72,7 @@ impl Rig {
         &self.setup
     }
 
-    /// Its key for what buyers may not do.
+    /// Its key, for what buyers may not do.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
@@ -162,14 +159,25 @@ impl Rig {
         self.server.stop(STOP).await
     }
 
-    /// Stops it and starts it again, without what it had in memory.
+    /// Places so many orders.
+    ///
+    /// # Errors
+    /// The first answer that was not right.
+    pub async fn place(&self, connections: usize, count: u64, goal: Goal) -> anyhow::Result<()> {
+        let (order, mut open) = (Order::new(goal), self.connect(connections).await?);
+        let write = |_, buffer: &mut Vec<u8>| order.write(buffer);
+        Ok(load::each(&mut open, count, write, |_, head, _| order.is_right(head)).await?)
+    }
+
+    /// Stops it and starts it again with these flags, without what it had in memory.
     ///
     /// # Errors
     /// When it does not stop or does not start.
-    pub async fn begin_anew(&mut self) -> anyhow::Result<()> {
+    pub async fn begin_anew(&mut self, flags: &[&str]) -> anyhow::Result<()> {
         self.server.stop(STOP).await?;
-        self.server.restart()?;
-        self.server.ready(STOP).await?;
+        self.setup.flags = [ALWAYS, flags].concat().into_iter().map(str::to_owned).collect();
+        self.server = Server::start(self.setup.clone())?;
+        self.server.ready(START).await?;
         Ok(())
     }
 
@@ -179,10 +187,28 @@ impl Rig {
     }
 }
 
+/// Imports a stock file into the directory of a server that does not run yet: much faster than through its API.
+fn fill(setup: &Setup, stock: &str) -> anyhow::Result<()> {
+    let file = setup.data.with_file_name("stock.csv");
+    std::fs::write(&file, stock).with_context(|| format!("cannot write {}", file.display()))?;
+    let mut import = Command::new(&setup.program);
+    import.arg("import").arg(&file).arg("--data-dir").arg(&setup.data);
+    import.current_dir(&setup.data).stdin(Stdio::null());
+    // Settings in the environment do not belong to this run.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STAMPEDE_")) {
+        import.env_remove(name);
+    }
+    let done = import.output().context("cannot start the import")?;
+    if !done.status.success() {
+        bail!("the stock was not imported: {}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(())
+}
+
 /// One side of a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct Side {
-    /// Answers per second.
+    /// Right answers per second.
     pub rate: f64,
     /// Milliseconds.
     pub p50_ms: f64,
@@ -192,6 +218,8 @@ pub struct Side {
     pub server_us: f64,
     /// CPU time of the generator per request, in microseconds.
     pub client_us: f64,
+    /// Requests per second that were turned away.
+    pub shed: f64,
 }
 
 impl Side {
@@ -203,18 +231,19 @@ impl Side {
             p99_ms: ms(&round.latency, 0.99),
             server_us: each(server),
             client_us: each(client),
+            shed: round.shed as f64 / round.elapsed.as_secs_f64(),
         }
     }
 }
 
 /// A side under its names, as details of a sample.
 #[must_use]
-pub fn details(names: &'static [&'static str; 5], side: &Side) -> [(&'static str, f64); 5] {
-    let values = [side.rate, side.p50_ms, side.p99_ms, side.server_us, side.client_us];
+pub fn details(names: &'static [&'static str; 6], side: &Side) -> [(&'static str, f64); 6] {
+    let values = [side.rate, side.p50_ms, side.p99_ms, side.server_us, side.client_us, side.shed];
     std::array::from_fn(|index| (names[index], values[index]))
 }
 
-/// The five names of a side's details.
+/// The six names of a side's details.
 macro_rules! names {
     ($side:literal) => {
         &[
@@ -223,6 +252,7 @@ macro_rules! names {
             concat!($side, "_p99_ms"),
             concat!($side, "_server_us"),
             concat!($side, "_client_us"),
+            concat!($side, "_shed_per_s"),
         ]
     };
 }
