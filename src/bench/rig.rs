@@ -24,8 +24,8 @@ const STOP: Duration = Duration::from_secs(120);
 
 /// Until a server that has much to read is ready.
 const START: Duration = Duration::from_secs(120);
-/// What every server is started with.
-const ALWAYS: &[&str] = &["--measure", "--holds-ttl=29m"];
+/// What every server is started with. A connection that is not needed for a while stays open.
+const ALWAYS: &[&str] = &["--measure", "--holds-ttl=29m", "--api-header-timeout=1h", "--api-keep-alive=1h"];
 
 /// Payment is answered only after every round: an order is durable when it is answered, and what follows it would run
 /// into the next round.
