@@ -36,7 +36,7 @@ impl Journal for Memory {
         Ok(())
     }
 
-    fn append(&self, record: Record) -> Position {
+    fn append(&self, record: Record, _: Position) -> Position {
         *self.last.lock() = Some(record);
         Position(self.appended.fetch_add(1, Ordering::Relaxed) + 1)
     }
@@ -107,6 +107,7 @@ impl World {
             },
             hold_ttl: Span::minutes(10),
             passivate_after: Duration::from_secs(3_600),
+            warm_per_shard: usize::MAX,
             passivate_per_tick: 100,
             timers_per_tick: 100,
             parked_per_entity: 4_096,
