@@ -94,11 +94,7 @@ fn plots(summary: &Summary, samples: &[Sample]) -> [Plot; 3] {
                 line("failed or dropped", "c", &|sample| rate(sample.failed + sample.dropped, sample)),
             ],
         },
-        Plot {
-            title: "Stock that nobody was acknowledged yet",
-            unit: "units",
-            lines: vec![left],
-        },
+        Plot { title: "Stock that nobody was acknowledged yet", unit: "units", lines: vec![left] },
     ]
 }
 
