@@ -142,7 +142,11 @@ fn an_answer_waits(looks_first: bool) {
                 free = is_committed();
             }
         }
-        if free { Poll::Ready(harbour.set_awaits_commit(false)) } else { Poll::Pending }
+        if !free {
+            return Poll::Pending;
+        }
+        harbour.set_awaits_commit(false);
+        Poll::Ready(())
     }));
     assert!(is_committed(), "no answer leaves before its commit");
     log.join().unwrap();
