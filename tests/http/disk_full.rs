@@ -68,13 +68,18 @@ fn s07_a_store_without_a_byte_left_ends_the_server_only_when_there_is_room_again
     orders.iter().for_each(|order| drop(server.wait_for_state(order, "fulfilment_requested")));
     server.fill_disk();
     eventually(|| match server.buy(&unique(), "bob", "hoodie", 1) {
-        answer if answer.status == 503 => Ok(assert_eq!(answer.problem(), (503, "disk_full".into()))),
+        answer if answer.status == 503 => {
+            assert_eq!(answer.problem(), (503, "disk_full".into()));
+            Ok(())
+        }
         answer => Err(format!("still {}", answer.status)),
     });
     // Settlement is logged, and then no store can take it in.
     let mut settled = orders.iter();
     eventually(|| {
-        settled.next().into_iter().for_each(|order| cancel(&server, order));
+        if let Some(order) = settled.next() {
+            cancel(&server, order);
+        }
         if server.check("projection").0 { Err("the store still writes".to_owned()) } else { Ok(()) }
     });
     // It stays as it is: a start would only find the disk full again.

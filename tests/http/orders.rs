@@ -209,7 +209,7 @@ fn orders_are_listed_page_by_page() {
 /// A paid order that nobody ships is listed for a person, until one takes care of it, and again at the next reminder.
 #[test]
 fn what_needs_a_person_is_acknowledged_and_comes_back() {
-    let server = Server::with(&["--fulfilment-auto-ship=false", "--fulfilment-within", "3s"]);
+    let server = Server::with(&["--fulfilment-auto-ship=false", "--fulfilment-within", "6s"]);
     server.stock("hoodie", 10);
     let order = id(&server.buy("k", "ada", "hoodie", 1).expect(201).json());
     let path = format!("/v1/orders/{order}/attention/acknowledge");

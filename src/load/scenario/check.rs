@@ -5,7 +5,7 @@ use crate::load::schedule::Schedule;
 use std::ops::RangeInclusive;
 
 /// Most arrivals of one run: the ledger keeps one entry for each order.
-const MAX_ARRIVALS: f64 = 20_000_000.0;
+const MAX_ARRIVALS: f64 = 100_000_000.0;
 /// Longest run, in seconds.
 const MAX_SECONDS: f64 = 86_400.0;
 /// Highest rate, in arrivals per second.
