@@ -8,10 +8,13 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// All series, by metric and label values.
+/// A metric's name and its label values.
+type Series = (&'static str, Vec<String>);
+
+/// All series.
 #[derive(Default)]
 pub(super) struct Histograms {
-    series: Mutex<BTreeMap<(&'static str, Vec<String>), Arc<Durations>>>,
+    series: Mutex<BTreeMap<Series, Arc<Durations>>>,
 }
 
 impl Histograms {

@@ -173,7 +173,7 @@ mod tests {
         let vitals = Arc::new(Vitals::default());
         let store = Measured::new(Broken(MemoryStore::default()), Arc::clone(&vitals));
         let mut batch = Batch::default();
-        batch.put(Table::Meta, b"a", b"1".to_vec());
+        batch.put(Table::Meta, b"a", b"1");
         store.write(&batch).unwrap();
         assert_eq!(store.get(Table::Meta, b"a").unwrap(), Some(b"1".to_vec()));
         assert!(store.contains(Table::Meta, b"a").unwrap() && !store.contains(Table::Meta, b"b").unwrap());

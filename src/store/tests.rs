@@ -78,7 +78,7 @@ fn an_unsynced_write_may_be_lost_and_a_synced_one_not() {
     let store = MemoryStore::default();
     let put = |key: &[u8], value: &[u8]| {
         let mut batch = Batch::default();
-        batch.put(Table::Meta, key, value.to_vec());
+        batch.put(Table::Meta, key, value);
         store.write(&batch).unwrap();
     };
     put(b"a", b"1");
@@ -96,7 +96,7 @@ fn a_flushed_write_is_with_the_system_and_outlives_a_kill() {
     let (here, left) = (directory.path().join("here"), directory.path().join("left"));
     let store = DiskStore::open(&here, Limits::default()).unwrap();
     let mut batch = Batch::default();
-    batch.put(Table::Meta, b"a", b"1".to_vec());
+    batch.put(Table::Meta, b"a", b"1");
     store.write(&batch).unwrap();
     store.flush().unwrap();
     // What the system can copy now is what a killed process leaves behind.
@@ -122,7 +122,7 @@ fn a_created_store_is_empty() {
     let directory = tempfile::tempdir().unwrap();
     let store = DiskStore::open(directory.path(), Limits::default()).unwrap();
     let mut batch = Batch::default();
-    batch.put(Table::Meta, b"a", b"1".to_vec());
+    batch.put(Table::Meta, b"a", b"1");
     store.write(&batch).unwrap();
     store.sync().unwrap();
     drop(store);

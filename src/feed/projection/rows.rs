@@ -164,12 +164,12 @@ impl Derived {
         }
         if self.listed != before.listed {
             let (old, new) = (before.listed.as_ref().map(ListRows::of), self.listed.as_ref().map(ListRows::of));
-            for list in 0..LISTS.len() {
+            for list in LISTS {
                 let old = old.as_ref().and_then(|rows| rows.row(list));
                 let new = new.as_ref().and_then(|rows| rows.row(list));
                 if old != new {
-                    old.iter().for_each(|parts| batch.delete_parts(LISTS[list], parts));
-                    new.iter().for_each(|parts| batch.put_with(LISTS[list], parts, |_| ()));
+                    old.iter().for_each(|parts| batch.delete_parts(list, parts));
+                    new.iter().for_each(|parts| batch.put_with(list, parts, |_| ()));
                 }
             }
         }
@@ -198,8 +198,8 @@ impl<'a> ListRows<'a> {
     }
 
     /// The key in one of [`LISTS`].
-    fn row(&self, list: usize) -> Option<[&[u8]; 3]> {
-        match LISTS[list] {
+    fn row(&self, list: Table) -> Option<[&[u8]; 3]> {
+        match list {
             Table::OrdersByBuyer => Some([self.buyer, &[0], &self.place]),
             Table::OrdersByState => Some([&self.state, &[], &self.place]),
             Table::Attention if !self.attention => None,
