@@ -14,7 +14,7 @@ use anyhow::{Context, bail};
 use std::cell::RefCell;
 
 /// Everything stays warm, and blocks of the store do not stay in memory.
-const WARM: &[&str] = &["--passivate-after=2h", "--store-cache-bytes=1MiB"];
+const WARM: &[&str] = &["--passivate-after=2h", "--passivate-warm=100000000", "--store-cache-bytes=1MiB"];
 /// Connections that entities are made and woken over.
 const CONNECTIONS: usize = 64;
 /// Each round makes and wakes all entities anew: more than these say nothing new.
