@@ -4,7 +4,7 @@ use super::{Arrivals, Bad, Scenario, Scenarios, VERSION};
 use crate::load::schedule::Schedule;
 use std::ops::RangeInclusive;
 
-/// Most arrivals of one run: the ledger keeps one entry for each order.
+/// Most arrivals of one run: the ledger keeps an entry of some hundred bytes for each order.
 const MAX_ARRIVALS: f64 = 100_000_000.0;
 /// Longest run, in seconds.
 const MAX_SECONDS: f64 = 86_400.0;
