@@ -37,6 +37,7 @@ use parts::Part;
 use rig::Rig;
 use rounds::{Probe, Round};
 use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Figures that were measured together.
 pub type Measured = Vec<(&'static Spec, Figure)>;
@@ -149,9 +150,12 @@ pub fn run(options: &Options) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
     let measured = local.block_on(&runtime, async {
+        let mut terminated = signal(SignalKind::terminate())?;
+        // Either way, servers are stopped and directories removed.
         tokio::select! {
             measured = measure(&game, &parts) => measured,
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _ = terminated.recv() => bail!("terminated"),
         }
     });
     directory.remove();
