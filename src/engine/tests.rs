@@ -50,7 +50,8 @@ impl Pile {
         for _ in 0..records {
             let entries = (0..events).map(|_| {
                 self.version += 1;
-                let event = Event::Sku(if self.version.is_multiple_of(2) { sku::Event::Resumed } else { sku::Event::Paused });
+                let event =
+                    Event::Sku(if self.version.is_multiple_of(2) { sku::Event::Resumed } else { sku::Event::Paused });
                 Entry { entity: entity.clone(), version: self.version, event }
             });
             last = engine.0.queue.append(Record { at: engine.now(), entries: entries.collect() }, Position(0));
