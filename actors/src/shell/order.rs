@@ -58,7 +58,15 @@ impl OrderActor {
 
 impl OrderActor {
     /// Express or cart: starts to place the order, joins the one that is being placed, or repeats the placed one.
-    fn place(&mut self, request: PlaceRequest, cart: Option<CartHalf>, reply: ReplyTo, context: &mut Context<Self>) {
+    /// `rests_on`: the last that happened to the cart.
+    fn place(
+        &mut self,
+        request: PlaceRequest,
+        cart: Option<CartHalf>,
+        rests_on: Position,
+        reply: ReplyTo,
+        context: &mut Context<Self>,
+    ) {
         if let Some(placement) = self.shell.aggregate.placement() {
             // A cart's order answers whoever asks for it; whether that key may ask so, the edge knows.
             if placement.fingerprint == request.fingerprint || cart.is_some() {
@@ -82,7 +90,7 @@ impl OrderActor {
             repeats: Vec::new(),
             repeats_timer: None,
             cart,
-            rests_on: Position(0),
+            rests_on,
             round: self.next_round(),
             began: Instant::now(),
         }));
@@ -289,8 +297,8 @@ impl Handler<Deliver> for OrderActor {
     fn handle(&mut self, message: Deliver, context: &mut Self::Context) {
         let Some(Envelope { question, reply, rests_on, .. }) = self.shell.take(message) else { return };
         match question {
-            Question::Place(request) => self.place(*request, None, reply, context),
-            Question::PlaceCart(request, half) => self.place(*request, Some(half), reply, context),
+            Question::Place(request) => self.place(*request, None, rests_on, reply, context),
+            Question::PlaceCart(request, half) => self.place(*request, Some(half), rests_on, reply, context),
             Question::HoldAnswered { round, hold, result } => {
                 self.hold_answered(round, hold, result, rests_on, context);
             }
