@@ -120,6 +120,8 @@ fn the_list_names_every_scenario_with_what_it_is_for() {
 fn load(here: &TempDir, arguments: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stampede"));
     command.arg("load").args(arguments).current_dir(here.path()).env_remove("STAMPEDE_KEY");
+    // A server whose run failed leaves its files there.
+    command.env("TMPDIR", here.path());
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code().expect("ended by itself"), text(output.stdout), text(output.stderr))
