@@ -61,6 +61,8 @@ impl Config {
             ("workers", self.workers),
             ("permits", self.permits),
             ("passivate.per-tick", self.passivate.per_tick),
+            ("passivate.warm", self.passivate.warm),
+            ("checkpoint.records", self.checkpoint.records),
             ("log.queue-records", self.log.queue_records),
             ("payment.attempts", self.payment.attempts as usize),
         ];

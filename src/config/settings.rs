@@ -191,6 +191,9 @@ settings! {
         /// How often a checkpoint is taken when the log has moved.
         /// Errors: zero, no start. Effect: shorter starts faster and frees log files sooner, at the price of writes.
         every: Duration = "checkpoint.every", "1m";
+        /// A checkpoint is taken after so many records of the log all the same.
+        /// Errors: 0, no start. Effect: bounds what a start has to read again, however fast the log grows.
+        records: usize = "checkpoint.records", "100000";
     }
 
     /// Putting idle entities to sleep.

@@ -3,6 +3,7 @@
 use super::pulse::Pulse;
 use super::{Inner, health, start};
 use crate::disk::{Disk, RealDisk};
+use stampede_actors::journal::Journal;
 use stampede_actors::shell::Clock;
 use stampede_actors::shell::LaneId;
 use stampede_actors::time::{Span, Timestamp};
@@ -38,7 +39,7 @@ fn tend(inner: &Arc<Inner>) {
     let mut pulse = Pulse::new(start::first_spare_lane(&inner.config), started);
     let mut stays = false;
     let mut read = None;
-    let mut checkpointed = Instant::now();
+    let (mut checkpointed, mut covered) = (Instant::now(), inner.queue.committed());
     let mut fully = None;
     while !inner.stopping.load(Ordering::SeqCst) {
         std::thread::sleep(TICK);
@@ -50,8 +51,9 @@ fn tend(inner: &Arc<Inner>) {
             arm(inner);
             read = Some(Instant::now());
         }
-        if checkpointed.elapsed() >= inner.config.checkpoint.every {
-            checkpointed = Instant::now();
+        let uncovered = inner.queue.committed().0 - covered.0;
+        if checkpointed.elapsed() >= inner.config.checkpoint.every || uncovered >= inner.config.checkpoint.records as u64 {
+            (checkpointed, covered) = (Instant::now(), inner.queue.committed());
             let full_every = inner.config.log.archive_max_age.map(|age| age / FULL_PER_AGE);
             if full_every.is_some_and(|every| fully.is_none_or(|at: Instant| at.elapsed() >= every)) {
                 inner.full_checkpoint();
