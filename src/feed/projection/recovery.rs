@@ -7,6 +7,7 @@
 mod confirming;
 
 use super::{Error, Limits, Mark, Projection, full, rows};
+use confirming::Said;
 use crate::feed::FrameSource;
 use crate::journal::{self, Committed, Head, LogId};
 use crate::store::{self, Row, Store};
@@ -85,13 +86,15 @@ fn proceed(start: &Start<'_>, store: Arc<dyn Store>) -> Result<(Projection, u64)
     let stored = projection.taken_in();
     let mut frames = 0;
     if stored.position > checkpoint.position {
+        let mut said = Said::default();
         frames += read(start, checkpoint.position, stored.position, &mut |frame| {
             if frame.seq == stored.seq && frame.hash != stored.hash {
                 return Err(Error::Lost(format!("its log: frame {} is another one there", frame.seq)));
             }
-            projection.confirm(frame)
+            said.by(frame);
+            if said.entities() >= start.limits.changed { projection.confirm(&mut said) } else { Ok(()) }
         })?;
-        projection.restate()?;
+        projection.confirm(&mut said)?;
     }
     frames += follow(&mut projection, start)?;
     Ok((projection, frames))
