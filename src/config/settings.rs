@@ -193,7 +193,7 @@ settings! {
         every: Duration = "checkpoint.every", "1m";
         /// A checkpoint is taken after so many records of the log all the same.
         /// Errors: 0, no start. Effect: bounds what a start has to read again, however fast the log grows.
-        records: usize = "checkpoint.records", "100000";
+        records: usize = "checkpoint.records", "50000";
     }
 
     /// Putting idle entities to sleep.
