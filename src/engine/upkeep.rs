@@ -52,7 +52,9 @@ fn tend(inner: &Arc<Inner>) {
             read = Some(Instant::now());
         }
         let uncovered = inner.queue.committed().0 - covered.0;
-        if checkpointed.elapsed() >= inner.config.checkpoint.every || uncovered >= inner.config.checkpoint.records as u64 {
+        if checkpointed.elapsed() >= inner.config.checkpoint.every
+            || uncovered >= inner.config.checkpoint.records as u64
+        {
             (checkpointed, covered) = (Instant::now(), inner.queue.committed());
             let full_every = inner.config.log.archive_max_age.map(|age| age / FULL_PER_AGE);
             if full_every.is_some_and(|every| fully.is_none_or(|at: Instant| at.elapsed() >= every)) {

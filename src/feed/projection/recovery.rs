@@ -7,10 +7,10 @@
 mod confirming;
 
 use super::{Error, Limits, Mark, Projection, full, rows};
-use confirming::Said;
 use crate::feed::FrameSource;
 use crate::journal::{self, Committed, Head, LogId};
 use crate::store::{self, Row, Store};
+use confirming::Said;
 use stampede_actors::record::Position;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
