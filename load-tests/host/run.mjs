@@ -99,7 +99,7 @@ async function main(host, first) {
   const used = process.cpuUsage(cpu);
   // Iterations that are shared out go as fast as they can: only with a rate of arrivals is a busy generator a late one.
   const timed = scenarios.some((scenario) => scenario.executor.endsWith('-arrival-rate'));
-  const percent = timed ? Math.round((used.user + used.system) / 10 / (performance.now() - from)) : 0;
+  const percent = timed ? Math.round((used.user + used.system) / 10 / (performance.now() - from)) : undefined;
 
   await stage(first, 'teardown', data, options.teardownTimeout ?? '60s');
   metrics.judge(elapsed(), true);
