@@ -20,6 +20,7 @@ mod order;
 mod post;
 mod releasing;
 mod sku;
+mod slots;
 mod sold_out;
 pub mod stats;
 mod sync;

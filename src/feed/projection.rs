@@ -37,7 +37,7 @@ use stampede_actors::record::{Entry, Event, Position, Version};
 use stampede_actors::sku::Movement;
 use stampede_actors::sku::codec::encode_remembered;
 use stampede_actors::time::{Span, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Why the projection stopped. The store is not to be trusted any more then; the log is.
@@ -138,6 +138,8 @@ pub struct Projection {
     batch: Batch,
     totals: Totals,
     sweep: sweep::Cursors,
+    /// Entities whose lists and due times are to be written once more after a start.
+    unstated: VecDeque<EntityId>,
     /// Told of holds that end.
     on_hold_end: Option<fn(HoldEnd, Span)>,
 }
@@ -160,6 +162,7 @@ impl Projection {
             batch: Batch::default(),
             totals: applied.totals,
             sweep: sweep::Cursors::default(),
+            unstated: VecDeque::new(),
             on_hold_end: None,
         })
     }
@@ -234,6 +237,8 @@ impl Projection {
     /// [`Error`]; nothing more may be taken in then.
     pub fn checkpoint(&mut self) -> Result<Mark, Error> {
         self.flush()?;
+        // What a checkpoint covers is not confirmed again.
+        self.restate(usize::MAX)?;
         self.shared.store.sync()?;
         Ok(self.taken_in)
     }

@@ -3,9 +3,9 @@
 use crate::ids::{EntityId, SLOTS, Slot};
 use crate::journal::Journal;
 use crate::shell::harbour::Harbour;
-use crate::shell::lane::ReplySlot;
 use crate::shell::loader::{Loaded, Loader};
 use crate::shell::message::{Envelope, Reply};
+use crate::shell::slots::ReplySlot;
 use crate::shell::sold_out::SoldOut;
 use crate::shell::stats::Stats;
 use crate::time::{Moment, Span, Timestamp};

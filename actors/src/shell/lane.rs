@@ -8,6 +8,7 @@ use crate::shell::directory::Directory;
 use crate::shell::fabric::{Fabric, LaneId, Parcel, Shard};
 use crate::shell::message::{Address, Done, Envelope, Failure, Question, Reply, ReplyTo};
 use crate::shell::post;
+use crate::shell::slots::{ReplySlot, Slots};
 use crate::shell::stats::{TIMED_ONE_IN, bump};
 use crate::shell::vital::Vital;
 use actix::Addr;
@@ -18,7 +19,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,14 +28,6 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// How long a repeat waits for the first request with its key (S15).
 pub const REPEAT_WAITS: Duration = Duration::from_secs(1);
-
-/// Where an asker waits. The generation tells a late answer from one for the slot's next user (S12).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ReplySlot {
-    lane: LaneId,
-    slot: u32,
-    generation: u32,
-}
 
 /// One thread's half of the fabric.
 pub struct Lane {
@@ -307,114 +300,5 @@ impl Future for Ask {
 impl Drop for Ask {
     fn drop(&mut self) {
         self.lane.slots.borrow_mut().free(self.slot);
-    }
-}
-
-/// The waiting askers of a lane.
-#[derive(Default)]
-struct Slots {
-    slots: Vec<Slot>,
-    free: Vec<u32>,
-}
-
-struct Slot {
-    generation: u32,
-    /// The tick at which its asker gives up.
-    due: u64,
-    /// The same, should the answer be that of an earlier request which is not committed yet.
-    repeat_due: Option<u64>,
-    waker: Option<Waker>,
-    state: SlotState,
-}
-
-enum SlotState {
-    Free,
-    Waiting,
-    /// Answered, but what it rests on is not committed yet.
-    Held(Result<Done, Failure>),
-    Ready(Result<Done, Failure>),
-}
-
-impl Slots {
-    fn take(&mut self, lane: LaneId, due: u64, repeat_due: Option<u64>) -> ReplySlot {
-        let slot = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(Slot { generation: 0, due: 0, repeat_due: None, waker: None, state: SlotState::Free });
-            (self.slots.len() - 1) as u32
-        });
-        let entry = &mut self.slots[slot as usize];
-        entry.state = SlotState::Waiting;
-        (entry.due, entry.repeat_due) = (due, repeat_due);
-        ReplySlot { lane, slot, generation: entry.generation }
-    }
-
-    fn get(&mut self, at: ReplySlot) -> Option<&mut Slot> {
-        self.slots.get_mut(at.slot as usize).filter(|slot| slot.generation == at.generation)
-    }
-
-    fn answered(&mut self, at: ReplySlot, reply: Reply) -> Option<ReplySlot> {
-        let slot = self.get(at).filter(|slot| matches!(slot.state, SlotState::Waiting))?;
-        slot.state = SlotState::Held(reply.result);
-        Some(at)
-    }
-
-    fn let_go(&mut self, at: ReplySlot) {
-        if let Some(slot) = self.get(at)
-            && let SlotState::Held(_) = slot.state
-            && let SlotState::Held(result) = std::mem::replace(&mut slot.state, SlotState::Free)
-        {
-            slot.ready(result);
-        }
-    }
-
-    fn fail(&mut self, at: ReplySlot, failure: Failure) {
-        if let Some(slot) = self.get(at) {
-            slot.ready(Err(failure));
-        }
-    }
-
-    fn fail_overdue(&mut self, now: u64) {
-        for slot in &mut self.slots {
-            match &slot.state {
-                SlotState::Held(Ok(Done { replayed: true, .. })) if slot.repeat_due.is_some_and(|due| due <= now) => {
-                    slot.ready(Err(Failure::InFlight));
-                }
-                SlotState::Waiting | SlotState::Held(_) if slot.due <= now => {
-                    slot.ready(Err(Failure::OutcomeUnknown));
-                }
-                SlotState::Waiting | SlotState::Held(_) | SlotState::Free | SlotState::Ready(_) => {}
-            }
-        }
-    }
-
-    fn poll(&mut self, at: ReplySlot, waker: &Waker) -> Poll<Result<Done, Failure>> {
-        let Some(slot) = self.get(at) else { return Poll::Ready(Err(Failure::OutcomeUnknown)) };
-        match std::mem::replace(&mut slot.state, SlotState::Free) {
-            SlotState::Ready(result) => Poll::Ready(result),
-            waiting => {
-                slot.state = waiting;
-                if !slot.waker.as_ref().is_some_and(|known| known.will_wake(waker)) {
-                    slot.waker = Some(waker.clone());
-                }
-                Poll::Pending
-            }
-        }
-    }
-
-    fn free(&mut self, at: ReplySlot) {
-        if let Some(slot) = self.get(at) {
-            slot.generation = slot.generation.wrapping_add(1);
-            slot.waker = None;
-            slot.state = SlotState::Free;
-            self.free.push(at.slot);
-        }
-    }
-}
-
-impl Slot {
-    fn ready(&mut self, result: Result<Done, Failure>) {
-        self.state = SlotState::Ready(result);
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 }

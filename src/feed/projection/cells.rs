@@ -4,7 +4,7 @@
 
 use super::claims::ClaimRows;
 use super::entity::EntityState;
-use super::rows::{self, Derived, Stored};
+use super::rows::{self, Derived, SnapshotRow, Stored};
 use super::{Error, Mark, keys};
 use crate::store::{Read, Store, Table};
 use crate::verify::{Share, Totals};
@@ -101,6 +101,19 @@ impl Shared {
             return Ok(cell.version == 0);
         }
         Ok(!self.store.contains(Table::Snapshot, &entity.key())?)
+    }
+
+    /// The version of its rows in the store, which are what was written; 0 when there are none.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when they are not what was written; [`Error::Store`].
+    pub fn stored_version(&self, entity: &EntityId) -> Result<Version, Error> {
+        if matches!(entity, EntityId::Sku(_)) {
+            // Its claims are rows of their own.
+            return Ok(self.read(entity)?.map_or(0, |stored| stored.row.version));
+        }
+        let bytes = self.store.get(Table::Snapshot, &entity.key())?;
+        bytes.map_or(Ok(0), |bytes| Ok(SnapshotRow::header(entity, &bytes)?.0.version))
     }
 
     /// Works on the entity in memory, reading it from the store first if need be.

@@ -19,6 +19,19 @@ struct RowMessage {
     movements: Vec<MovementMessage>,
 }
 
+/// As much of a row as says which movements it has.
+#[derive(Clone, PartialEq, Message)]
+struct VersionsMessage {
+    #[prost(message, repeated, tag = "1")]
+    movements: Vec<VersionMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct VersionMessage {
+    #[prost(uint64, tag = "1")]
+    version: u64,
+}
+
 #[derive(Clone, PartialEq, Message)]
 struct MovementMessage {
     #[prost(uint64, tag = "1")]
@@ -82,6 +95,12 @@ pub fn put(batch: &mut Batch, sku: &SkuId, movements: &[(Version, Movement)]) {
 /// The movements of a row, oldest first.
 pub fn read(bytes: &[u8]) -> Option<Vec<(Version, Movement)>> {
     RowMessage::decode(bytes).ok()?.movements.into_iter().map(read_one).collect()
+}
+
+/// The versions of a row's movements, oldest first.
+pub fn versions(bytes: &[u8]) -> Option<Vec<Version>> {
+    let row = VersionsMessage::decode(bytes).ok()?;
+    Some(row.movements.into_iter().map(|movement| movement.version).collect())
 }
 
 fn write((version, movement): &(Version, Movement)) -> MovementMessage {

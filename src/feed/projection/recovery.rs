@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 /// Frames are read so many bytes at a time.
 const READ_BYTES: usize = 4 << 20;
 
+/// So many entities are gathered before they are looked up: some 20 MB.
+const GATHERED: usize = 131_072;
+
 /// Rows of a full checkpoint.
 pub type Rows = Box<dyn Iterator<Item = Result<Row, Error>>>;
 
@@ -92,7 +95,7 @@ fn proceed(start: &Start<'_>, store: Arc<dyn Store>) -> Result<(Projection, u64)
                 return Err(Error::Lost(format!("its log: frame {} is another one there", frame.seq)));
             }
             said.by(frame);
-            if said.entities() >= start.limits.changed { projection.confirm(&mut said) } else { Ok(()) }
+            if said.entities() >= GATHERED { projection.confirm(&mut said) } else { Ok(()) }
         })?;
         projection.confirm(&mut said)?;
     }

@@ -110,21 +110,35 @@ impl SnapshotRow {
     /// # Errors
     /// [`Error::Lost`] when the bytes are not what was written.
     pub fn decode(entity: &EntityId, bytes: &[u8]) -> Result<(SnapshotRow, EntityState), Error> {
-        let lost = |why: String| Error::Lost(format!("the snapshot of {entity}: {why}"));
-        let (header, state) = bytes.split_first_chunk::<HEADER>().ok_or_else(|| lost("too short".to_owned()))?;
+        let (row, state) = SnapshotRow::header(entity, bytes)?;
+        Ok((row, EntityState::decode(entity, state).map_err(|error| lost(entity, &error.to_string()))?))
+    }
+
+    /// The row and the bytes of its state.
+    ///
+    /// # Errors
+    /// [`Error::Lost`] when the bytes are not what was written.
+    pub fn header<'a>(entity: &EntityId, bytes: &'a [u8]) -> Result<(SnapshotRow, &'a [u8]), Error> {
+        let too_short = || lost(entity, "too short");
+        let (header, state) = bytes.split_first_chunk::<HEADER>().ok_or_else(too_short)?;
         let number = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().unwrap_or_default());
         if u64::from(checksum(&bytes[4..])) != number(0) & u64::from(u32::MAX) {
-            return Err(lost("its checksum is wrong".to_owned()));
+            return Err(lost(entity, "its checksum is wrong"));
         }
-        let (claims, state) = match (entity, state.split_first_chunk()) {
-            (EntityId::Sku(_), Some((seal, state))) => (Seal::read(*seal), state),
-            (EntityId::Sku(_), None) => return Err(lost("too short".to_owned())),
-            (EntityId::Cart(_) | EntityId::Order(_), _) => (Seal::default(), state),
+        let (claims, state) = match entity {
+            EntityId::Sku(_) => {
+                let (seal, state) = state.split_first_chunk().ok_or_else(too_short)?;
+                (Seal::read(*seal), state)
+            }
+            EntityId::Cart(_) | EntityId::Order(_) => (Seal::default(), state),
         };
-        let state = EntityState::decode(entity, state).map_err(|error| lost(error.to_string()))?;
         let due = Some(number(20) as i64).filter(|&due| due != i64::MIN).map(Timestamp);
         Ok((SnapshotRow { version: number(4), position: Position(number(12)), due, claims }, state))
     }
+}
+
+fn lost(entity: &EntityId, why: &str) -> Error {
+    Error::Lost(format!("the snapshot of {entity}: {why}"))
 }
 
 pub fn checksum(bytes: &[u8]) -> u32 {

@@ -39,6 +39,9 @@ impl Default for Pace {
 /// How often the sweeps take a step.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
+/// Entities whose lists and due times are written once more per step, after a start.
+const RESTATED: usize = 4_096;
+
 /// Bytes of frames read at a time when the thread has fallen behind.
 const READ_BYTES: usize = 1 << 20;
 
@@ -209,6 +212,7 @@ impl Run {
             }
             if self.swept.elapsed() >= SWEEP_EVERY {
                 self.swept = Instant::now();
+                self.projection.restate(RESTATED)?;
                 self.projection.sweep(self.pace.sweep_rows)?;
             }
         }

@@ -1,12 +1,13 @@
 //! Is what the store says it has really there? Asked of every frame since the last synced checkpoint (S4).
 //!
 //! What the frames say is gathered, and looked up together: an entity once, however often something happened to it, and
-//! the movements of a SKU in one walk.
+//! the movements of a SKU in one walk. What merely follows from the entities is not looked up but written once more, after
+//! the start, and before the next checkpoint.
 
 use crate::feed::projection::rows::Derived;
 use crate::feed::projection::{Error, Projection, keys, movements};
 use crate::journal::Committed;
-use crate::store::{Batch, Range, Table};
+use crate::store::{Batch, Range, Store, Table};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stampede_actors::ids::{EntityId, SkuId};
@@ -16,6 +17,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Movement rows are read so many at a time.
 const ROWS: usize = 256;
+
+/// The rows of so many entities are written together.
+const AT_ONCE: usize = 4_096;
+
+/// Most threads that check.
+const CORES: usize = 8;
+
+/// So few items are not worth a thread more.
+const ALONE: usize = 256;
 
 /// What frames say that the store has.
 #[derive(Debug, Default)]
@@ -55,54 +65,81 @@ impl Said {
 }
 
 impl Projection {
-    /// Compares the store with what frames say that it has, and writes the rows that follow from the entities once more:
-    /// due times, lists. Nothing is left to be compared.
+    /// Compares the store with what frames say that it has, on all cores. The rows that follow from these entities, due
+    /// times and lists, are written once more when there is time ([`Projection::restate`]). Nothing is left to be compared.
     ///
     /// # Errors
     /// [`Error::Lost`] when something is not there; [`Error::Store`].
     pub(super) fn confirm(&mut self, said: &mut Said) -> Result<(), Error> {
-        let mut batch = Batch::default();
-        for (entity, version) in said.entities.drain() {
-            let has = self.shared.with_cell(&entity, |cell| {
-                cell.stored.replace(&Derived::default(), &entity.key(), &mut batch);
-                cell.version
-            })?;
-            if has < version {
-                return Err(Error::Lost(format!("version {version} of {entity}")));
-            }
-        }
-        for (sku, versions) in std::mem::take(&mut said.moved) {
-            self.confirm_movements(&sku, versions)?;
-        }
-        for (sku, key) in said.remembered.drain(..) {
-            if !self.shared.store.contains(Table::Remembered, &key)? {
-                return Err(Error::Lost(format!("an id that {sku} remembers")));
-            }
-        }
-        if !batch.is_empty() {
-            self.shared.store.write(&batch)?;
-        }
-        self.shared.evict(self.limits.entities);
+        let Said { entities, moved, remembered } = std::mem::take(said);
+        let shared = &*self.shared;
+        // In the order of their rows: neighbours share a block.
+        let mut entities: Vec<_> = entities.into_iter().collect();
+        entities.sort_unstable();
+        in_parts(&entities, |(entity, version)| match shared.stored_version(entity)? < *version {
+            true => Err(Error::Lost(format!("version {version} of {entity}"))),
+            false => Ok(()),
+        })?;
+        let moved: Vec<_> = moved.into_iter().collect();
+        in_parts(&moved, |(sku, versions)| confirm_movements(&*shared.store, sku, versions.clone()))?;
+        in_parts(&remembered, |(sku, key)| match shared.store.contains(Table::Remembered, key)? {
+            true => Ok(()),
+            false => Err(Error::Lost(format!("an id that {sku} remembers"))),
+        })?;
+        self.unstated.extend(entities.into_iter().map(|(entity, _)| entity));
         Ok(())
     }
 
-    /// Walks back over the rows from the last of these movements to the first.
-    fn confirm_movements(&self, sku: &SkuId, mut versions: BTreeSet<Version>) -> Result<(), Error> {
-        let (from, mut to) = (keys::sku(sku), versions.last().map(|last| keys::movements(sku, last + 1)));
-        while let (Some(&first), Some(before)) = (versions.first(), &to) {
-            let range = Range { from: &from, to: Some(before), reverse: true, limit: ROWS.min(versions.len()) };
-            let rows = self.shared.store.range(Table::Movements, range)?;
-            for (version, _) in rows.iter().filter_map(|(_, row)| movements::read(row)).flatten() {
-                versions.remove(&version);
+    /// Writes the rows that follow from the next `count` entities of those that were confirmed at the start once more: a
+    /// disk may have kept a snapshot and lost these.
+    ///
+    /// # Errors
+    /// [`Error`] when the store fails.
+    pub(in crate::feed::projection) fn restate(&mut self, count: usize) -> Result<(), Error> {
+        let mut left = count.min(self.unstated.len());
+        while left > 0 {
+            let mut batch = Batch::default();
+            for entity in self.unstated.drain(..left.min(AT_ONCE)) {
+                self.shared.with_cell(&entity, |cell| {
+                    cell.stored.replace(&Derived::default(), &entity.key(), &mut batch);
+                })?;
             }
-            // A row stands under the version of its oldest movement: nothing before it can hold a later one.
-            to = rows.last().map(|(key, _)| key.clone()).filter(|key| *key > keys::movements(sku, first));
+            left -= left.min(AT_ONCE);
+            self.shared.store.write(&batch)?;
+            self.shared.evict(self.limits.entities);
         }
-        match versions.first() {
-            None => Ok(()),
-            Some(lost) => Err(Error::Lost(format!("movement {lost} of {sku}"))),
-        }
+        Ok(())
     }
+}
+
+/// Walks back over the rows from the last of these movements to the first.
+fn confirm_movements(store: &dyn Store, sku: &SkuId, mut versions: BTreeSet<Version>) -> Result<(), Error> {
+    let (from, mut to) = (keys::sku(sku), versions.last().map(|last| keys::movements(sku, last + 1)));
+    while let (Some(&first), Some(before)) = (versions.first(), &to) {
+        let range = Range { from: &from, to: Some(before), reverse: true, limit: ROWS.min(versions.len()) };
+        let rows = store.range(Table::Movements, range)?;
+        for version in rows.iter().filter_map(|(_, row)| movements::versions(row)).flatten() {
+            versions.remove(&version);
+        }
+        // A row stands under the version of its oldest movement: nothing before it can hold a later one.
+        to = rows.last().map(|(key, _)| key.clone()).filter(|key| *key > keys::movements(sku, first));
+    }
+    match versions.first() {
+        None => Ok(()),
+        Some(lost) => Err(Error::Lost(format!("movement {lost} of {sku}"))),
+    }
+}
+
+/// Checks all items, a part of them on each core: nothing else runs yet. The first error in their order counts.
+fn in_parts<T: Sync>(items: &[T], check: impl Fn(&T) -> Result<(), Error> + Sync) -> Result<(), Error> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(CORES);
+    let parts = items.chunks(items.len().div_ceil(cores).max(ALONE));
+    std::thread::scope(|scope| {
+        let check = &check;
+        let running: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().try_for_each(check))).collect();
+        let panicked = |_| Err(Error::Lost("something that makes no sense: checking it panicked".to_owned()));
+        running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+    })
 }
 
 /// Does the event move units, and is it an operation whose id is remembered?

@@ -35,8 +35,11 @@ fn start_from(
     recover(&start, &|afresh| Ok(disk.open(afresh)))
 }
 
+/// Started, and with time to write once more what follows from the entities.
 fn start(disk: &Disk, shop: &Shop, checkpoint: Option<Mark>) -> (Projection, Recovered) {
-    start_from(disk, &shop.log(0), checkpoint, &|| Ok(None)).unwrap()
+    let (mut projection, recovered) = start_from(disk, &shop.log(0), checkpoint, &|| Ok(None)).unwrap();
+    projection.restate(usize::MAX).unwrap();
+    (projection, recovered)
 }
 
 fn rows(store: &dyn Read) -> Vec<(Table, Vec<crate::store::Row>)> {
@@ -150,6 +153,62 @@ fn s04_a_damaged_snapshot_means_a_rebuild() {
     let (projection, recovered) = start(&disk, &shop, mark);
     assert!(recovered.rebuilt.unwrap().contains("its checksum is wrong"));
     assert_whole(&projection, &disk, &shop);
+}
+
+/// One SKU with a row of movements for each of many flushes, none of them synced.
+fn many_rows() -> (Shop, Disk) {
+    let (mut shop, disk) = (Shop::new(), Disk::new());
+    shop.stocked("mug", 1_000, None);
+    for number in 1..=600 {
+        shop.buy(number, "someone", "mug", 1);
+        shop.frame();
+    }
+    let mut projection = super::projection(&disk.store.borrow());
+    for frame in &shop.frames {
+        projection.ingest(frame).unwrap();
+        projection.flush().unwrap();
+    }
+    (shop, disk)
+}
+
+#[test]
+fn s04_movements_of_many_pages_are_all_looked_for() {
+    let (shop, disk) = many_rows();
+    assert_eq!(start(&disk, &shop, None).1.rebuilt, None);
+    // The first row, some in the middle of a page and at its ends, and the last one.
+    let all = Range { from: &[], to: None, reverse: false, limit: usize::MAX };
+    let keys: Vec<_> = disk.store.borrow().range(Table::Movements, all).unwrap().into_iter().map(|row| row.0).collect();
+    assert!(keys.len() >= 600);
+    for lost in [0, 1, 87, 343, 344, 345, 400, keys.len() - 1] {
+        let (shop, disk) = many_rows();
+        let mut batch = Batch::default();
+        batch.delete(Table::Movements, &keys[lost]);
+        disk.store.borrow().write(&batch).unwrap();
+        let (projection, recovered) = start(&disk, &shop, None);
+        assert!(recovered.rebuilt.unwrap().starts_with("the store lost movement"), "row {lost}");
+        assert_whole(&projection, &disk, &shop);
+    }
+}
+
+#[test]
+fn s04_lists_and_due_times_are_whole_before_a_checkpoint_covers_them() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    let mark = run(&disk, &shop, 4, shop.frames.len());
+    let kept = |disk: &Disk| rows(&**disk.store.borrow());
+    let expected = kept(&undisturbed(&shop));
+    let order = EntityId::Order(OrderId(41));
+    let mut batch = Batch::default();
+    for (table, rows) in kept(&disk) {
+        let of_order = |key: &[u8]| key.ends_with(&41_u128.to_be_bytes()) || key.ends_with(&order.key());
+        let lost = rows.iter().filter(|(key, _)| !matches!(table, Table::Snapshot | Table::Claims) && of_order(key));
+        lost.for_each(|(key, _)| batch.delete(table, key));
+    }
+    disk.store.borrow().write(&batch).unwrap();
+    let (mut projection, recovered) = start_from(&disk, &shop.log(0), mark, &|| Ok(None)).unwrap();
+    assert_eq!(recovered.rebuilt, None);
+    assert!(kept(&disk) != expected, "a start does not wait for them");
+    projection.checkpoint().unwrap();
+    assert!(kept(&disk) == expected);
 }
 
 #[test]
