@@ -2,7 +2,7 @@
 //!
 //! Only the projection's own thread changes anything here, so an entity that is not in memory is in the store.
 
-use super::claims::ClaimRows;
+use super::claims::{self, ClaimRows};
 use super::entity::EntityState;
 use super::rows::{self, Derived, SnapshotRow, Stored};
 use super::{Error, Mark, keys};
@@ -108,12 +108,13 @@ impl Shared {
     /// # Errors
     /// [`Error::Lost`] when they are not what was written; [`Error::Store`].
     pub fn stored_version(&self, entity: &EntityId) -> Result<Version, Error> {
-        if matches!(entity, EntityId::Sku(_)) {
-            // Its claims are rows of their own.
-            return Ok(self.read(entity)?.map_or(0, |stored| stored.row.version));
+        let Some(bytes) = self.store.get(Table::Snapshot, &entity.key())? else { return Ok(0) };
+        let (row, _) = SnapshotRow::header(entity, &bytes)?;
+        if let EntityId::Sku(sku) = entity {
+            // They are rows of their own.
+            claims::confirm(&*self.store, sku, row.claims)?;
         }
-        let bytes = self.store.get(Table::Snapshot, &entity.key())?;
-        bytes.map_or(Ok(0), |bytes| Ok(SnapshotRow::header(entity, &bytes)?.0.version))
+        Ok(row.version)
     }
 
     /// Works on the entity in memory, reading it from the store first if need be.

@@ -123,21 +123,39 @@ impl ClaimRows {
 pub fn complete(store: &dyn Read, id: &SkuId, state: &mut EntityState, seal: Seal) -> Result<ClaimRows, Error> {
     let EntityState::Sku(sku) = state else { return Ok(ClaimRows::default()) };
     let mut rows = ClaimRows::default();
+    each(store, id, |bytes| rows.add(id, sku, bytes))?;
+    rows.check(id, seal)?;
+    Ok(rows)
+}
+
+/// Has the store all claims of a SKU, as they were written with this seal?
+///
+/// # Errors
+/// [`Error::Lost`] when it has not; [`Error::Store`] when they cannot be read.
+pub fn confirm(store: &dyn Read, id: &SkuId, seal: Seal) -> Result<(), Error> {
+    let mut rows = ClaimRows::default();
+    each(store, id, |bytes| {
+        rows.seal.add(hash_of(id, bytes));
+        Ok(())
+    })?;
+    rows.check(id, seal)
+}
+
+/// Reads all rows of a SKU's claims.
+fn each(store: &dyn Read, id: &SkuId, mut take: impl FnMut(&[u8]) -> Result<(), Error>) -> Result<(), Error> {
     let mut from = keys::sku(id);
     let to = keys::after(&from);
     loop {
         let range = Range { from: &from, to: to.as_deref(), reverse: false, limit: READ };
         let read = store.range(Table::Claims, range)?;
         for (_, bytes) in &read {
-            rows.add(id, sku, bytes)?;
+            take(bytes)?;
         }
         match read.last() {
             Some((last, _)) if read.len() == READ => from = [last, &[0][..]].concat(),
-            _ => break,
+            _ => return Ok(()),
         }
     }
-    rows.check(id, seal)?;
-    Ok(rows)
 }
 
 fn hash_of(id: &SkuId, bytes: &[u8]) -> u64 {

@@ -97,6 +97,7 @@ fn proceed(start: &Start<'_>, store: Arc<dyn Store>) -> Result<(Projection, u64)
             said.by(frame);
             if said.entities() >= GATHERED { projection.confirm(&mut said) } else { Ok(()) }
         })?;
+        said.end();
         projection.confirm(&mut said)?;
     }
     frames += follow(&mut projection, start)?;

@@ -30,8 +30,11 @@ const ALONE: usize = 256;
 /// What frames say that the store has.
 #[derive(Debug, Default)]
 pub(super) struct Said {
-    /// The last version of each entity.
+    /// The last version of each cart and order.
     entities: HashMap<EntityId, Version, FixedState>,
+    /// The last version of each SKU. Something happens to them again and again, and looking one up means all its claims:
+    /// that is done once, at the end.
+    skus: HashMap<EntityId, Version, FixedState>,
     /// Events that moved units.
     moved: BTreeMap<SkuId, BTreeSet<Version>>,
     /// Rows of remembered ids, and whose they are.
@@ -42,9 +45,13 @@ impl Said {
     /// Takes in what a frame says.
     pub fn by(&mut self, frame: &Committed) {
         for entry in frame.records.iter().flat_map(|record| &record.entries) {
-            match self.entities.get_mut(&entry.entity) {
+            let versions = match entry.entity {
+                EntityId::Sku(_) => &mut self.skus,
+                EntityId::Cart(_) | EntityId::Order(_) => &mut self.entities,
+            };
+            match versions.get_mut(&entry.entity) {
                 Some(version) => *version = (*version).max(entry.version),
-                None => drop(self.entities.insert(entry.entity.clone(), entry.version)),
+                None => drop(versions.insert(entry.entity.clone(), entry.version)),
             }
             // Rows of their own, that no snapshot could bring back.
             let (EntityId::Sku(sku), Event::Sku(event)) = (&entry.entity, &entry.event) else { continue };
@@ -58,20 +65,27 @@ impl Said {
         }
     }
 
-    /// Entities in it.
+    /// Carts and orders that are to be looked up.
     pub fn entities(&self) -> usize {
         self.entities.len()
+    }
+
+    /// No more frames will come: the SKUs are to be looked up too.
+    pub fn end(&mut self) {
+        self.entities.extend(self.skus.drain());
     }
 }
 
 impl Projection {
     /// Compares the store with what frames say that it has, on all cores. The rows that follow from these entities, due
-    /// times and lists, are written once more when there is time ([`Projection::restate`]). Nothing is left to be compared.
+    /// times and lists, are written once more when there is time ([`Projection::restate`]). What is left to be compared are
+    /// the SKUs, until [`Said::end`].
     ///
     /// # Errors
     /// [`Error::Lost`] when something is not there; [`Error::Store`].
     pub(super) fn confirm(&mut self, said: &mut Said) -> Result<(), Error> {
-        let Said { entities, moved, remembered } = std::mem::take(said);
+        let entities = std::mem::take(&mut said.entities);
+        let (moved, remembered) = (std::mem::take(&mut said.moved), std::mem::take(&mut said.remembered));
         let shared = &*self.shared;
         // In the order of their rows: neighbours share a block.
         let mut entities: Vec<_> = entities.into_iter().collect();
