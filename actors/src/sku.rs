@@ -16,6 +16,7 @@ mod allocating;
 mod apply;
 pub mod codec;
 mod command;
+mod deadlines;
 mod decide;
 mod holding;
 mod memory;

@@ -2,7 +2,7 @@
 
 use super::{Cart, Event, Line, State};
 use crate::codec::Error;
-use crate::codec::wire::{self, Bits, read_bits, read_money, read_optional_text, read_text, required};
+use crate::codec::wire::{self, Bits, read_all, read_bits, read_money, read_optional_text, read_text, required};
 use crate::ids::OrderId;
 use crate::time::{Span, Timestamp};
 use prost::{Message, Oneof};
@@ -143,7 +143,7 @@ pub fn decode_state(bytes: &[u8]) -> Result<Cart, Error> {
         buyer,
         ttl: Span(message.ttl),
         changed_at: Timestamp(message.changed_at),
-        lines: message.lines.iter().map(read_line).collect::<Result<_, _>>()?,
+        lines: read_all(&message.lines, read_line)?,
     })
 }
 

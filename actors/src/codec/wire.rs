@@ -112,8 +112,23 @@ pub fn read_money(field: Option<Money>, name: &'static str) -> Result<money::Mon
 /// # Errors
 /// [`Error::Invalid`] when one names no location.
 pub fn read_parts(field: &[Part], name: &'static str) -> Result<Vec<sku::Part>, Error> {
-    field
-        .iter()
-        .map(|part| Ok(sku::Part { location: read_text::<LocationId>(&part.location, name)?, units: part.units }))
-        .collect()
+    read_all(field, |part| {
+        Ok(sku::Part { location: read_text::<LocationId>(&part.location, name)?, units: part.units })
+    })
+}
+
+/// Reads every item of a list into just as much memory as it takes: collecting results would make room for four.
+///
+/// # Errors
+/// What the first item that cannot be read says.
+pub fn read_all<M, T>(
+    items: impl IntoIterator<Item = M, IntoIter: ExactSizeIterator>,
+    read: impl Fn(M) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    let items = items.into_iter();
+    let mut all = Vec::with_capacity(items.len());
+    for item in items {
+        all.push(read(item)?);
+    }
+    Ok(all)
 }

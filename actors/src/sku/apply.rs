@@ -43,7 +43,7 @@ impl Sku {
                     assert!(stock.claimed() <= stock.on_hand, "oversold: {stock:?}");
                 }
                 let units = parts.iter().map(|part| part.units).sum();
-                let claim = Claim {
+                let claim = Box::new(Claim {
                     buyer: buyer.clone(),
                     order: *order,
                     units,
@@ -53,7 +53,7 @@ impl Sku {
                     firm: false,
                     tentative: *tentative,
                     named: order.is_none(),
-                };
+                });
                 self.buyers.entry(buyer.clone()).or_default().claimed += units;
                 self.expiries.insert((*expires_at, *hold));
                 let before = self.claims.insert(*hold, claim);
@@ -192,6 +192,8 @@ impl Sku {
     /// The location's counters; a location is there as soon as it is named.
     fn stock(&mut self, location: &LocationId) -> &mut LocationStock {
         let index = self.locations.iter().position(|stock| stock.location == *location).unwrap_or_else(|| {
+            // Most SKUs are in one place: room for just that.
+            self.locations.reserve_exact(1);
             self.locations.push(LocationStock {
                 location: location.clone(),
                 priority: DEFAULT_PRIORITY,
@@ -209,7 +211,7 @@ impl Sku {
         self.claims.get_mut(&hold).unwrap_or_else(|| panic!("{hold} is not claimed"))
     }
 
-    fn take_claim(&mut self, hold: HoldId) -> Claim {
+    fn take_claim(&mut self, hold: HoldId) -> Box<Claim> {
         self.claims.remove(&hold).unwrap_or_else(|| panic!("{hold} is not claimed"))
     }
 

@@ -124,7 +124,9 @@ impl Sku {
             .iter()
             .rev()
             .take_while(|(made_at, _)| at.now < made_at.plus(CONTENTION))
-            .filter_map(|(made_at, hold)| self.claims.get(hold).filter(|claim| claim.created_at == *made_at))
+            .filter_map(|(made_at, hold)| {
+                self.claims.get(hold).map(Box::as_ref).filter(|claim| claim.created_at == *made_at)
+            })
             .filter(|claim| claim.tentative && claim.order != wish.order && !claim.overdue(at));
         let mut covered: Units = 0;
         overdue.chain(tentative).any(|claim| {

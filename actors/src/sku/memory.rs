@@ -88,47 +88,68 @@ impl Remembered {
     }
 }
 
-/// The ids in memory, newest last.
+/// The ids in memory, newest last. Most SKUs have one or two, for which tables would be out of all proportion.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Memory {
+    /// The oldest first; empty once there are many.
+    few: Vec<(RememberedKey, Remembered)>,
+    many: Option<Box<Many>>,
+    /// Per kind, the youngest that was dropped for want of room.
+    pub(super) dropped: [Option<Timestamp>; 3],
+}
+
+/// So many are looked through one by one.
+const FEW: usize = 8;
+
+#[derive(Debug, Clone, Default)]
+struct Many {
     by_key: HashMap<RememberedKey, (u64, Remembered), FixedState>,
     by_age: BTreeMap<u64, RememberedKey>,
     next: u64,
-    /// Per kind, the youngest that was dropped for want of room.
-    pub(super) dropped: [Option<Timestamp>; 3],
 }
 
 /// Two memories are the same if they hold the same in the same order; how they count it does not matter.
 impl PartialEq for Memory {
     fn eq(&self, other: &Memory) -> bool {
-        self.dropped == other.dropped && self.by_key.len() == other.by_key.len() && self.iter().eq(other.iter())
+        self.dropped == other.dropped && self.iter().eq(other.iter())
     }
 }
 
 impl Memory {
     pub(super) fn get(&self, key: &RememberedKey) -> Option<&Remembered> {
-        self.by_key.get(key).map(|(_, remembered)| remembered)
+        match &self.many {
+            Some(many) => many.by_key.get(key).map(|(_, remembered)| remembered),
+            None => self.few.iter().find(|(known, _)| known == key).map(|(_, remembered)| remembered),
+        }
     }
 
     pub(super) fn insert(&mut self, key: RememberedKey, remembered: Remembered) {
-        let age = self.next;
-        self.next += 1;
-        if let Some((old, _)) = self.by_key.insert(key, (age, remembered)) {
-            self.by_age.remove(&old);
+        if let Some(many) = &mut self.many {
+            if let Some(dropped) = many.insert(key, remembered) {
+                let latest = &mut self.dropped[dropped.kind() as usize];
+                *latest = (*latest).max(Some(dropped.at));
+            }
+            return;
         }
-        self.by_age.insert(age, key);
-        if self.by_age.len() > CAPACITY
-            && let Some((_, oldest)) = self.by_age.pop_first()
-            && let Some((_, dropped)) = self.by_key.remove(&oldest)
-        {
-            let latest = &mut self.dropped[dropped.kind() as usize];
-            *latest = (*latest).max(Some(dropped.at));
+        self.few.retain(|(known, _)| *known != key);
+        if self.few.len() == FEW {
+            let many = self.many.insert(Box::default());
+            for (key, remembered) in std::mem::take(&mut self.few).into_iter().chain([(key, remembered)]) {
+                many.insert(key, remembered);
+            }
+        } else {
+            self.few.reserve_exact(1);
+            self.few.push((key, remembered));
         }
     }
 
     /// Oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (RememberedKey, Remembered)> {
-        self.by_age.values().filter_map(|key| Some((*key, *self.get(key)?)))
+        let many = self
+            .many
+            .iter()
+            .flat_map(|many| many.by_age.values().filter_map(|key| Some((*key, many.by_key.get(key)?.1))));
+        self.few.iter().copied().chain(many)
     }
 
     /// May an operation that still counts have been dropped?
@@ -143,6 +164,23 @@ impl Memory {
 
     fn dropped_kind(&self, kind: Kind, now: Timestamp, remember: Span) -> bool {
         self.dropped[kind as usize].is_some_and(|at| now < at.plus(remember))
+    }
+}
+
+impl Many {
+    /// What had to go for it.
+    fn insert(&mut self, key: RememberedKey, remembered: Remembered) -> Option<Remembered> {
+        let age = self.next;
+        self.next += 1;
+        if let Some((old, _)) = self.by_key.insert(key, (age, remembered)) {
+            self.by_age.remove(&old);
+        }
+        self.by_age.insert(age, key);
+        if self.by_age.len() <= CAPACITY {
+            return None;
+        }
+        let (_, oldest) = self.by_age.pop_first()?;
+        self.by_key.remove(&oldest).map(|(_, dropped)| dropped)
     }
 }
 

@@ -10,7 +10,7 @@ use super::tables::{
     write_return, write_shipment,
 };
 use crate::codec::Error;
-use crate::codec::wire::{Bits, read_bits};
+use crate::codec::wire::{Bits, read_all, read_bits};
 use crate::ids::OpId;
 use crate::order::Order;
 use crate::order::state::{Allocation, Concern, End, Fulfilment, GiveBack, Placed, Wish};
@@ -178,8 +178,8 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
     let currency = placed.as_ref().map_or(Currency::XXX, |placed| placed.total.currency);
     Ok(Order {
         placed: placed.map(Arc::new),
-        open: message.open.iter().map(read_open).collect::<Result<_, _>>()?,
-        attempts: message.attempts.into_iter().map(read_attempt).collect::<Result<_, _>>()?,
+        open: read_all(&message.open, read_open)?,
+        attempts: read_all(message.attempts, read_attempt)?,
         allocation: match message.allocation {
             0 => Allocation::Held,
             1 => Allocation::Firm,
@@ -214,14 +214,12 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
             2 => Some(End::Expired),
             _ => return Err(Error::Invalid("ended")),
         },
-        refunds: message.refunds.iter().map(|refund| read_refund(refund, currency)).collect::<Result<_, _>>()?,
-        shipments: message.shipments.iter().map(read_shipment).collect::<Result<_, _>>()?,
-        returns: message.returns.iter().map(read_return).collect::<Result<_, _>>()?,
+        refunds: read_all(&message.refunds, |refund| read_refund(refund, currency))?,
+        shipments: read_all(&message.shipments, read_shipment)?,
+        returns: read_all(&message.returns, read_return)?,
         fulfil_due: message.fulfil_due.map(Timestamp),
-        concerns: message.attention.iter().map(read_concern).collect::<Result<_, _>>()?,
+        concerns: read_all(&message.attention, read_concern)?,
         acknowledgements: read_operations(&message.acknowledgements, "acknowledgement")?,
-        timeline: Arc::new(
-            message.timeline.into_iter().map(|entry| read_happening(entry, at)).collect::<Result<_, _>>()?,
-        ),
+        timeline: Arc::new(read_all(message.timeline, |entry| read_happening(entry, at))?),
     })
 }

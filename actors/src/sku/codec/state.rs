@@ -4,7 +4,7 @@
 use super::remembered::{RememberedMessage, read_remembered, write_remembered};
 use super::{ListingMessage, read_listing, write_listing};
 use crate::codec::Error;
-use crate::codec::wire::{self, Bits, parts, read_bits, read_parts, read_text, required};
+use crate::codec::wire::{self, Bits, parts, read_all, read_bits, read_parts, read_text, required};
 use crate::ids::{HoldId, OrderId};
 use crate::sku::MAX_UNITS;
 use crate::sku::memory::{Memory, RememberedKey};
@@ -144,7 +144,7 @@ pub fn add_claim(sku: &mut Sku, bytes: &[u8]) -> Result<HoldId, Error> {
         return Err(Error::Invalid("claim"));
     }
     count(sku, hold, &claim)?;
-    sku.claims.insert(hold, claim);
+    sku.claims.insert(hold, Box::new(claim));
     Ok(hold)
 }
 
@@ -188,7 +188,7 @@ pub fn decode_state(bytes: &[u8]) -> Result<Sku, Error> {
     let mut sku = Sku {
         listing: message.listing.as_ref().map(read_listing).transpose()?,
         paused: message.paused,
-        locations: message.locations.iter().map(read_location).collect::<Result<_, _>>()?,
+        locations: read_all(&message.locations, read_location)?,
         totals: Totals { received, adjusted, shipped, returned, restocked, written_off },
         memory: read_memory(&message)?,
         ..Sku::default()
@@ -199,7 +199,7 @@ pub fn decode_state(bytes: &[u8]) -> Result<Sku, Error> {
     for claim in &message.claims {
         let (hold, claim) = read_claim(claim)?;
         count(&mut sku, hold, &claim)?;
-        sku.claims.insert(hold, claim);
+        sku.claims.insert(hold, Box::new(claim));
     }
     for shipped in &message.shipped {
         let buyer = read_text(&shipped.buyer, "buyer")?;
