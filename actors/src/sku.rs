@@ -21,6 +21,7 @@ mod decide;
 mod holding;
 mod memory;
 mod movement;
+mod roll;
 mod sourcing;
 mod state;
 mod view;

@@ -54,7 +54,7 @@ impl Sku {
                     tentative: *tentative,
                     named: order.is_none(),
                 });
-                self.buyers.entry(buyer.clone()).or_default().claimed += units;
+                self.buyers.of(buyer).claimed += units;
                 self.expiries.insert((*expires_at, *hold));
                 let before = self.claims.insert(*hold, claim);
                 assert!(before.is_none(), "held twice: {hold}");
@@ -105,7 +105,7 @@ impl Sku {
                     self.stock(&part.location).on_hand -= part.units;
                 }
                 if self.listing.as_ref().is_some_and(|listing| listing.buyer_limit.is_some()) {
-                    self.buyers.entry(buyer.clone()).or_default().shipped += units;
+                    self.buyers.of(&buyer).shipped += units;
                 }
                 self.uncount(&buyer, units);
                 self.totals.shipped += u64::from(units);

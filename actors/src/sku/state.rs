@@ -4,10 +4,9 @@ use super::Units;
 use super::command::{Listing, Part};
 use super::deadlines::Deadlines;
 use super::memory::Memory;
+use super::roll::Roll;
 use crate::ids::{BuyerRef, HoldId, LocationId, OrderId};
 use crate::time::{Moment, Timestamp};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
 use std::collections::VecDeque;
 
 /// What follows from the events so far. Safe to drop: the log can rebuild it.
@@ -17,11 +16,11 @@ pub struct Sku {
     pub(super) paused: bool,
     /// In the order in which they were first named.
     pub(super) locations: Vec<LocationStock>,
-    /// Each in memory of its own: a table has room for more than it holds, and most have one.
-    pub(super) claims: HashMap<HoldId, Box<Claim>, FixedState>,
+    /// Each in memory of its own: a table has room for more than it holds.
+    pub(super) claims: Roll<HoldId, Box<Claim>>,
     /// Deadlines of the claims that are not firm.
     pub(super) expiries: Deadlines,
-    pub(super) buyers: HashMap<BuyerRef, Tally, FixedState>,
+    pub(super) buyers: Roll<BuyerRef, Tally>,
     /// The newest tentative holds and when they were made, newest last; some may have ended or become certain since.
     pub(super) tentative: VecDeque<(Timestamp, HoldId)>,
     pub(super) memory: Memory,

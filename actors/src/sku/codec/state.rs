@@ -203,7 +203,7 @@ pub fn decode_state(bytes: &[u8]) -> Result<Sku, Error> {
     }
     for shipped in &message.shipped {
         let buyer = read_text(&shipped.buyer, "buyer")?;
-        sku.buyers.entry(buyer).or_default().shipped = shipped.units;
+        sku.buyers.of(&buyer).shipped = shipped.units;
     }
     for tentative in &message.tentative {
         let hold = HoldId(read_bits(tentative.hold, "hold")?);
@@ -223,7 +223,7 @@ fn count(sku: &mut Sku, hold: HoldId, claim: &Claim) -> Result<(), Error> {
             return Err(Error::Invalid("claim"));
         }
     }
-    sku.buyers.entry(claim.buyer.clone()).or_default().claimed += claim.left();
+    sku.buyers.of(&claim.buyer).claimed += claim.left();
     if !claim.firm {
         sku.expiries.insert((claim.expires_at, hold));
     }
