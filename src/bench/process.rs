@@ -1,9 +1,39 @@
-//! What the kernel says about a running process: CPU time of each of its threads, and resident memory.
+//! What the kernel says about a running process, CPU time of each of its threads and resident memory, and about the whole
+//! machine.
 
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
+
+/// Time of all cores since the machine started, in ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cores {
+    /// All of it.
+    pub all: u64,
+    /// Somebody else's machine ran on the same hardware while ours wanted to.
+    pub stolen: u64,
+}
+
+impl Cores {
+    /// As of now; nothing where the kernel does not say.
+    #[must_use]
+    pub fn now() -> Cores {
+        fs::read_to_string("/proc/stat").ok().and_then(|stat| Cores::read(&stat)).unwrap_or_default()
+    }
+
+    /// The first line: user, nice, system, idle, iowait, irq, softirq, steal, and two that are in user and nice already.
+    fn read(stat: &str) -> Option<Cores> {
+        let ticks: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).map_while(|n| n.parse().ok()).collect();
+        Some(Cores { all: ticks.iter().take(8).sum(), stolen: *ticks.get(7)? })
+    }
+
+    /// Which part of the time since `before` was stolen.
+    #[must_use]
+    pub fn stolen_since(self, before: Cores) -> f64 {
+        self.stolen.saturating_sub(before.stolen) as f64 / self.all.saturating_sub(before.all).max(1) as f64
+    }
+}
 
 /// CPU time by name of thread; threads of one name are summed up.
 pub type Threads = BTreeMap<String, Duration>;
@@ -66,6 +96,16 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
     use super::*;
+
+    #[test]
+    fn stolen_time_is_a_part_of_all_time() {
+        let read = |stat: &str| Cores::read(stat).unwrap();
+        let before = read("cpu  100 0 50 800 10 0 5 35 7 0\ncpu0 1 2 3\n");
+        assert_eq!(before, Cores { all: 1_000, stolen: 35 });
+        assert!((read("cpu 150 0 60 900 10 0 5 75 9 0").stolen_since(before) - 0.2).abs() < 1e-9);
+        assert_eq!((Cores::read("cpu 1 2 3"), Cores::read("")), (None, None));
+        assert!(Cores::now().all > 0);
+    }
 
     #[test]
     fn a_thread_is_read_whatever_its_name_holds() {

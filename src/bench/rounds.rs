@@ -1,7 +1,9 @@
-//! Rounds: measured one after the other, between two looks at the disk. A round whose disk was not the same afterwards,
-//! or that says of itself that it proves nothing, does not count; a bounded number of further ones makes up for it.
+//! Rounds: measured one after the other, between two looks at the machine. A round whose disk was not the same afterwards,
+//! whose cores were taken away, or that says of itself that it proves nothing, does not count; a bounded number of further
+//! ones makes up for it.
 
 use crate::bench::figure::{Figure, Sample, Spec};
+use crate::bench::process::Cores;
 use crate::demo::live::note;
 use crate::disk::SyncTimes;
 use anyhow::Context;
@@ -10,6 +12,8 @@ use std::time::Duration;
 
 /// A disk whose median time of a sync changed by more than this factor during a round was not the same disk.
 const UNSTEADY: f64 = 2.0;
+/// More than this part of the cores' time went to somebody else's machine: then it was not this one that was measured.
+const STOLEN: f64 = 0.05;
 /// Syncs of one look at the disk.
 const SYNCS: usize = 400;
 /// Longest look.
@@ -36,13 +40,15 @@ impl From<Sample> for Round {
     }
 }
 
-/// The disk at one moment.
+/// The machine at one moment.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Look {
     /// Median of a 4 KiB write and its sync.
     pub p50: Duration,
     /// Its 99th percentile.
     pub p99: Duration,
+    /// Of the cores.
+    pub cores: Cores,
 }
 
 /// Looks at the disk of a directory.
@@ -68,7 +74,7 @@ impl Probe {
         // It may never have been made.
         let _ = std::fs::remove_file(&path);
         let times = times.with_context(|| format!("cannot write to {}", path.display()))?;
-        Ok(Look { p50: times.at(50), p99: times.at(99) })
+        Ok(Look { p50: times.at(50), p99: times.at(99), cores: Cores::now() })
     }
 }
 
@@ -95,7 +101,7 @@ impl Tally {
 
     /// Takes a round in; why it does not count, when it does not.
     pub fn take(&mut self, mut round: Round, before: Look, after: Look) -> Option<String> {
-        let why = round.void.take().or_else(|| unsteady(before, after));
+        let why = round.void.take().or_else(|| unsteady(before, after)).or_else(|| stolen(before, after));
         if why.is_some() {
             self.discarded += 1;
             return why;
@@ -131,6 +137,11 @@ fn unsteady(before: Look, after: Look) -> Option<String> {
     let factor = one.max(other) / one.min(other).max(1e-9);
     (factor > UNSTEADY)
         .then(|| format!("the disk was unsteady: fdatasync p50 {:.2?} before and {:.2?} after", before.p50, after.p50))
+}
+
+fn stolen(before: Look, after: Look) -> Option<String> {
+    let part = after.cores.stolen_since(before.cores);
+    (part > STOLEN).then(|| format!("{:.0} % of the cores' time went to another machine", part * 100.0))
 }
 
 /// Plays rounds until there are as many valid ones as wanted, or too many were discarded.
@@ -172,7 +183,7 @@ mod tests {
     ];
 
     fn look(p50: u64) -> Look {
-        Look { p50: Duration::from_micros(p50), p99: Duration::from_micros(10 * p50) }
+        Look { p50: Duration::from_micros(p50), p99: Duration::from_micros(10 * p50), cores: Cores::default() }
     }
 
     fn round(value: f64) -> Round {
@@ -187,6 +198,14 @@ mod tests {
         assert!(tally.take(round(3.0), look(201), look(100)).is_some());
         let figures = tally.figures(SPECS);
         assert_eq!((figures[0].1.rounds, figures[0].1.discarded), (1, 2));
+    }
+
+    #[test]
+    fn a_round_whose_cores_were_taken_away_does_not_count() {
+        let after = |all, stolen| Look { cores: Cores { all, stolen }, ..look(100) };
+        let mut tally = Tally::new(5);
+        assert_eq!(tally.take(round(1.0), look(100), after(1_000, 50)), None);
+        assert!(tally.take(round(1.0), look(100), after(1_000, 51)).unwrap().contains("5 % of the cores"));
     }
 
     #[test]
