@@ -4,6 +4,7 @@
 //! This file has the words. `decide` says what a command changes, `follow` what comes next by itself, `apply` takes
 //! events into the `state`, `read` answers questions. `placing` collects the holds before there is an order.
 
+mod aftersales;
 mod apply;
 pub mod codec;
 pub mod decide;

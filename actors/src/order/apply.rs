@@ -38,14 +38,14 @@ impl Order {
             }
             Event::Answered { step, answer, .. } => self.answered(*step, answer),
             Event::CancelRequested { cancel, fingerprint, reason, .. } => {
-                self.cancels.push((*cancel, *fingerprint));
-                self.wish = Some(Wish { cancel: *cancel, reason: reason.into() });
+                self.aftersales.cancels.push((*cancel, *fingerprint));
+                self.aftersales.wish = Some(Wish { cancel: *cancel, reason: reason.into() });
             }
             Event::Cancelled { .. } => self.end(End::Cancelled),
             Event::Expired { .. } => self.end(End::Expired),
             Event::RefundRequested { refund, fingerprint, lines, amount, restock, withheld, at } => {
                 self.concerns.retain(|concern| concern.reason != Attention::RefundRefused);
-                self.refunds.push(Refund {
+                self.aftersales.refunds.push(Refund {
                     id: *refund,
                     fingerprint: *fingerprint,
                     lines: lines.clone(),
@@ -60,7 +60,7 @@ impl Order {
                 });
             }
             Event::Shipped { shipment, fingerprint, location, lines, tracking, at, ask_at } => {
-                self.shipments.push(Shipment {
+                self.aftersales.shipments.push(Shipment {
                     id: *shipment,
                     fingerprint: *fingerprint,
                     location: location.clone(),
@@ -70,15 +70,17 @@ impl Order {
                 });
                 self.open_step(Step::ShipStock { shipment: *shipment }, *at, *ask_at);
             }
-            Event::Returned { return_id, fingerprint, location, lines, restock, at } => self.returns.push(Return {
-                id: *return_id,
-                fingerprint: *fingerprint,
-                location: location.clone(),
-                lines: lines.clone(),
-                restock: *restock,
-                opened: false,
-                at: *at,
-            }),
+            Event::Returned { return_id, fingerprint, location, lines, restock, at } => {
+                self.aftersales.returns.push(Return {
+                    id: *return_id,
+                    fingerprint: *fingerprint,
+                    location: location.clone(),
+                    lines: lines.clone(),
+                    restock: *restock,
+                    opened: false,
+                    at: *at,
+                })
+            }
             Event::AttentionNeeded { reason, step, again_at, .. } => {
                 match self.concerns.iter_mut().find(|concern| concern.reason == *reason && concern.step == *step) {
                     // It has come up again: whoever took care of it did not end it.
@@ -93,7 +95,7 @@ impl Order {
                 }
             }
             Event::AttentionAcknowledged { acknowledgement, fingerprint, reason, .. } => {
-                self.acknowledgements.push((*acknowledgement, *fingerprint));
+                self.aftersales.acknowledgements.push((*acknowledgement, *fingerprint));
                 let seen = |concern: &&mut Concern| reason.is_none_or(|reason| reason == concern.reason);
                 self.concerns.iter_mut().filter(seen).for_each(|concern| concern.acknowledged = true);
             }
@@ -125,7 +127,7 @@ impl Order {
                 }
             }
             Step::ReturnStock { return_id } => {
-                if let Some(back) = self.returns.iter_mut().find(|back| back.id == return_id) {
+                if let Some(back) = self.aftersales.returns.iter_mut().find(|back| back.id == return_id) {
                     back.opened = true;
                 }
             }
@@ -199,7 +201,7 @@ impl Order {
                 if let Some(refund) = self.refund_mut(refund) {
                     refund.state = RefundState::Lapsed;
                 }
-                self.wish.take_if(|wish| wish.cancel == refund);
+                self.aftersales.wish.take_if(|wish| wish.cancel == refund);
             }
             (Step::GiveBack, _) => self.give_back = GiveBack::Done,
             (Step::GiveBackUnits { refund }, _) => {
@@ -239,7 +241,7 @@ impl Order {
     }
 
     fn refund_mut(&mut self, id: OpId) -> Option<&mut Refund> {
-        self.refunds.iter_mut().find(|refund| refund.id == id)
+        self.aftersales.refunds.iter_mut().find(|refund| refund.id == id)
     }
 
     /// Broken invariants stop this order before anything follows from them.

@@ -66,7 +66,7 @@ impl Order {
         if let Some(earlier) = self.attempts.iter().find(|attempt| attempt.payment == Some(payment)) {
             return repeated(earlier.fingerprint, fingerprint);
         }
-        if self.ended.is_some() || self.paid || self.wish.is_some() || self.is_closing() {
+        if self.ended.is_some() || self.paid || self.aftersales.wish.is_some() || self.is_closing() {
             return Err(Refusal::NotPayable);
         }
         let settled =
@@ -92,22 +92,22 @@ impl Order {
     }
 
     fn cancel(&self, cancel: OpId, fingerprint: u64, reason: &str, at: Moment) -> Decision {
-        if let Some((_, earlier)) = self.cancels.iter().find(|(id, _)| *id == cancel) {
+        if let Some((_, earlier)) = self.aftersales.cancels.iter().find(|(id, _)| *id == cancel) {
             return repeated(*earlier, fingerprint);
         }
-        if self.wish.is_some() {
+        if self.aftersales.wish.is_some() {
             // Somebody else asked for just this.
             return Ok(None);
         }
         if self.refund(cancel).is_some() {
             return Err(Refusal::Reused);
         }
-        if self.ended.is_some() || !self.shipments.is_empty() {
+        if self.ended.is_some() || !self.aftersales.shipments.is_empty() {
             return Err(Refusal::NotCancellable);
         }
-        room(self.cancels.len(), "cancellations")?;
+        room(self.aftersales.cancels.len(), "cancellations")?;
         // A cancellation after the capture needs a refund of its own.
-        room(self.refunds.len(), "refunds")?;
+        room(self.aftersales.refunds.len(), "refunds")?;
         Ok(Some(vec![Event::CancelRequested { cancel, fingerprint, reason: reason.to_owned(), at: at.now }]))
     }
 
@@ -128,10 +128,10 @@ impl Order {
         if !self.paid || self.ended.is_some() {
             return Err(Refusal::NotShippable);
         }
-        if self.wish.is_some() {
+        if self.aftersales.wish.is_some() {
             return Err(Refusal::BeingCalledOff);
         }
-        let not_there = if self.refunds.iter().any(|refund| refund.state == RefundState::Waiting) {
+        let not_there = if self.aftersales.refunds.iter().any(|refund| refund.state == RefundState::Waiting) {
             Refusal::BeingCalledOff
         } else {
             Refusal::NotShippable
@@ -140,7 +140,7 @@ impl Order {
         if lines.iter().any(|line| line.units > self.to_ship_from(line.line, location)) {
             return Err(not_there);
         }
-        room(self.shipments.len(), "shipments")?;
+        room(self.aftersales.shipments.len(), "shipments")?;
         Ok(Some(vec![Event::Shipped {
             shipment,
             fingerprint,
@@ -165,7 +165,7 @@ impl Order {
             return repeated(earlier.fingerprint, fingerprint);
         }
         check_lines(lines, &self.tallies(), LineTally::to_return, Refusal::NotReturnable)?;
-        room(self.returns.len(), "returns")?;
+        room(self.aftersales.returns.len(), "returns")?;
         Ok(Some(vec![Event::Returned {
             return_id,
             fingerprint,
@@ -184,13 +184,13 @@ impl Order {
         note: &Reference,
         at: Moment,
     ) -> Decision {
-        if let Some((_, earlier)) = self.acknowledgements.iter().find(|(id, _)| *id == acknowledgement) {
+        if let Some((_, earlier)) = self.aftersales.acknowledgements.iter().find(|(id, _)| *id == acknowledgement) {
             return repeated(*earlier, fingerprint);
         }
         if !self.reasons().any(|open| reason.is_none_or(|seen| seen == open)) {
             return Err(Refusal::NoAttention);
         }
-        room(self.acknowledgements.len(), "acknowledgements")?;
+        room(self.aftersales.acknowledgements.len(), "acknowledgements")?;
         let note = note.clone();
         Ok(Some(vec![Event::AttentionAcknowledged { acknowledgement, fingerprint, reason, note, at: at.now }]))
     }
@@ -224,7 +224,7 @@ impl Order {
         self.placed.is_some()
             && self.ended.is_none()
             && !self.paid
-            && self.wish.is_none()
+            && self.aftersales.wish.is_none()
             && !self.is_closing()
             && self.allocation == Allocation::Held
             && !self.attempts.iter().any(|attempt| waiting(attempt.state))

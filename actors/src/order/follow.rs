@@ -57,7 +57,7 @@ impl Order {
     /// Units that did not leave yet must first be certain not to leave; then money and units go back.
     fn steps_of_refunds(&self) -> Vec<Step> {
         let mut steps = Vec::new();
-        for refund in self.refunds.iter().filter(|refund| refund.state == RefundState::Waiting) {
+        for refund in self.aftersales.refunds.iter().filter(|refund| refund.state == RefundState::Waiting) {
             let (id, call_off) = (refund.id, Step::CallOff { refund: refund.id });
             let safe = refund.withheld.is_empty() || refund.called_off;
             match self.fulfilment {
@@ -85,7 +85,7 @@ impl Order {
         if self.open.iter().any(|open| matches!(open.step, Step::ShipStock { .. })) {
             return Vec::new();
         }
-        let waiting = self.returns.iter().filter(|back| !back.opened);
+        let waiting = self.aftersales.returns.iter().filter(|back| !back.opened);
         waiting.map(|back| Step::ReturnStock { return_id: back.id }).collect()
     }
 
@@ -95,7 +95,7 @@ impl Order {
             // While it may still turn out either way, cancelling and expiry are but wishes (S19).
             return Vec::new();
         }
-        if self.wish.is_some() || self.is_closing() {
+        if self.aftersales.wish.is_some() || self.is_closing() {
             return self.close(at, terms);
         }
         match (self.current_authorisation(), self.allocation) {
@@ -117,7 +117,7 @@ impl Order {
         if !events.is_empty() || self.give_back == GiveBack::Asked || !self.open.is_empty() {
             return events;
         }
-        vec![match &self.wish {
+        vec![match &self.aftersales.wish {
             Some(wish) => Event::Cancelled { reason: wish.reason.to_string(), at },
             None if self.capture_refused => Event::Cancelled { reason: "payment_failed".to_owned(), at },
             None => Event::Expired { at },
@@ -125,20 +125,21 @@ impl Order {
     }
 
     fn follow_paid(&self, at: Timestamp, terms: &Terms) -> Vec<Event> {
-        let waiting = self.refunds.iter().any(|refund| refund.state == RefundState::Waiting);
-        let nothing_leaves = self.shipments.is_empty() && self.all_shipped();
+        let waiting = self.aftersales.refunds.iter().any(|refund| refund.state == RefundState::Waiting);
+        let nothing_leaves = self.aftersales.shipments.is_empty() && self.all_shipped();
         if nothing_leaves {
             let busy = waiting || !self.open.is_empty();
-            let reason = self.wish.as_ref().map_or("refunded", |wish| wish.reason.as_str());
+            let reason = self.aftersales.wish.as_ref().map_or("refunded", |wish| wish.reason.as_str());
             return if busy { Vec::new() } else { vec![Event::Cancelled { reason: reason.to_owned(), at }] };
         }
-        if let Some(wish) = &self.wish {
+        if let Some(wish) = &self.aftersales.wish {
             // Cancelling is giving everything back that is left: the rest follows from the refund. It waits for
             // earlier refunds, because their units are left if the warehouse says that it is too late for them.
             if waiting {
                 return Vec::new();
             }
-            let fingerprint = self.cancels.iter().find(|(id, _)| *id == wish.cancel).map_or(0, |(_, print)| *print);
+            let fingerprint =
+                self.aftersales.cancels.iter().find(|(id, _)| *id == wish.cancel).map_or(0, |(_, print)| *print);
             return vec![self.refund_of_the_rest(wish.cancel, fingerprint, true, at)];
         }
         if self.fulfilment == Fulfilment::NotAsked {

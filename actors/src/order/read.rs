@@ -135,14 +135,14 @@ impl Order {
         Some(match self.ended {
             Some(End::Cancelled) => State::Cancelled,
             Some(End::Expired) => State::Expired,
-            None if self.wish.is_some() || self.is_closing() => State::Cancelling,
+            None if self.aftersales.wish.is_some() || self.is_closing() => State::Cancelling,
             None if !self.paid => match (self.allocation, self.current_authorisation()) {
                 (Allocation::Firm, _) => State::Allocated,
                 (_, Some(_)) => State::Authorised,
                 (_, None) => State::AwaitingPayment,
             },
-            None if !self.shipments.is_empty() && self.all_shipped() => State::Fulfilled,
-            None if !self.shipments.is_empty() => State::PartlyShipped,
+            None if !self.aftersales.shipments.is_empty() && self.all_shipped() => State::Fulfilled,
+            None if !self.aftersales.shipments.is_empty() => State::PartlyShipped,
             None if self.fulfilment == Fulfilment::Accepted => State::FulfilmentRequested,
             None => State::Captured,
         })
@@ -181,13 +181,13 @@ impl Order {
     /// Refunds, oldest first; those of cancellations too.
     #[must_use]
     pub fn refunds(&self) -> &[Refund] {
-        &self.refunds
+        &self.aftersales.refunds
     }
 
     /// One refund. Its `withheld` units are those of `CallOff` and `GiveBackUnits`.
     #[must_use]
     pub fn refund(&self, id: OpId) -> Option<&Refund> {
-        self.refunds.iter().find(|refund| refund.id == id)
+        self.aftersales.refunds.iter().find(|refund| refund.id == id)
     }
 
     /// Units that the SKUs are to take out of their allocations for this refund.
@@ -199,25 +199,25 @@ impl Order {
     /// Shipments, oldest first.
     #[must_use]
     pub fn shipments(&self) -> &[Shipment] {
-        &self.shipments
+        &self.aftersales.shipments
     }
 
     /// One shipment.
     #[must_use]
     pub fn shipment(&self, id: OpId) -> Option<&Shipment> {
-        self.shipments.iter().find(|shipment| shipment.id == id)
+        self.aftersales.shipments.iter().find(|shipment| shipment.id == id)
     }
 
     /// Returns, oldest first.
     #[must_use]
     pub fn returns(&self) -> &[Return] {
-        &self.returns
+        &self.aftersales.returns
     }
 
     /// One return.
     #[must_use]
     pub fn return_of(&self, id: OpId) -> Option<&Return> {
-        self.returns.iter().find(|back| back.id == id)
+        self.aftersales.returns.iter().find(|back| back.id == id)
     }
 
     /// Why a person must look: the oldest reason that still holds and that nobody has acknowledged; `None` when all is
@@ -253,13 +253,13 @@ impl Order {
         let lines = self.placement().map_or(&[][..], |placement| &placement.lines);
         let mut tallies: Vec<_> =
             lines.iter().map(|line| LineTally { ordered: line.units, ..LineTally::default() }).collect();
-        for line in self.shipments.iter().flat_map(|shipment| &shipment.lines) {
+        for line in self.aftersales.shipments.iter().flat_map(|shipment| &shipment.lines) {
             tallies[line.line as usize].shipped += line.units;
         }
-        for line in self.returns.iter().flat_map(|back| &back.lines) {
+        for line in self.aftersales.returns.iter().flat_map(|back| &back.lines) {
             tallies[line.line as usize].returned += line.units;
         }
-        for refund in self.refunds.iter().filter(|refund| refund.state != RefundState::Lapsed) {
+        for refund in self.aftersales.refunds.iter().filter(|refund| refund.state != RefundState::Lapsed) {
             for part in &refund.withheld {
                 tallies[part.line as usize].withheld += part.units;
             }
@@ -276,9 +276,9 @@ impl Order {
         let lines = self.placement().map_or(&[][..], |placement| &placement.lines);
         let Some(of_order) = lines.get(line as usize) else { return 0 };
         let ordered: Units = of_order.parts.iter().filter(|p| p.location == *location).map(|p| p.units).sum();
-        let from_here = self.shipments.iter().filter(|shipment| shipment.location == *location);
+        let from_here = self.aftersales.shipments.iter().filter(|shipment| shipment.location == *location);
         let shipped: Units = from_here.flat_map(|s| &s.lines).filter(|l| l.line == line).map(|l| l.units).sum();
-        let live = self.refunds.iter().filter(|refund| refund.state != RefundState::Lapsed);
+        let live = self.aftersales.refunds.iter().filter(|refund| refund.state != RefundState::Lapsed);
         let parts = live.flat_map(|refund| &refund.withheld);
         let withheld: Units = parts.filter(|p| p.line == line && p.location == *location).map(|p| p.units).sum();
         ordered.saturating_sub(shipped).saturating_sub(withheld)
@@ -302,13 +302,13 @@ impl Order {
 
     /// Minor units given back for certain.
     pub(super) fn refunded_minor(&self) -> i64 {
-        let done = self.refunds.iter().filter(|refund| refund.state == RefundState::Done);
+        let done = self.aftersales.refunds.iter().filter(|refund| refund.state == RefundState::Done);
         done.map(|refund| refund.amount.minor).sum()
     }
 
     /// Minor units given back or promised.
     pub(super) fn requested_minor(&self) -> i64 {
-        self.refunds.iter().filter(|refund| refund.state.counts()).map(|refund| refund.amount.minor).sum()
+        self.aftersales.refunds.iter().filter(|refund| refund.state.counts()).map(|refund| refund.amount.minor).sum()
     }
 
     /// The attempt whose money is reserved for this order.

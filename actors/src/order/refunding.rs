@@ -33,7 +33,7 @@ impl Order {
             Event::RefundRequested { amount, .. } if amount.minor > 0 && amount.minor <= free => {}
             _ => return Err(Refusal::NotRefundable),
         }
-        room(self.refunds.len(), "refunds")?;
+        room(self.aftersales.refunds.len(), "refunds")?;
         Ok(Some(vec![refund]))
     }
 

@@ -2,6 +2,7 @@
 
 use crate::ids::{LocationId, OpId, Reference};
 use crate::money::Money;
+use crate::order::aftersales::Seldom;
 use crate::order::{Attention, Happening, LinePart, LineUnits, Placement, Step};
 use crate::time::Timestamp;
 use compact_str::CompactString;
@@ -19,17 +20,11 @@ pub struct Order {
     /// The money was taken while the units were firm.
     pub(super) paid: bool,
     pub(super) capture_refused: bool,
-    pub(super) wish: Option<Wish>,
-    pub(super) cancels: Vec<(OpId, u64)>,
     pub(super) ended: Option<End>,
-    pub(super) refunds: Vec<Refund>,
-    pub(super) shipments: Vec<Shipment>,
-    pub(super) returns: Vec<Return>,
+    pub(super) aftersales: Seldom,
     /// Wholly shipped by then, or a person is told; means nothing once it is.
     pub(super) fulfil_due: Option<Timestamp>,
     pub(super) concerns: Vec<Concern>,
-    /// With the fingerprint of each.
-    pub(super) acknowledgements: Vec<(OpId, u64)>,
     pub(super) timeline: Arc<Vec<Happening>>,
 }
 

@@ -167,7 +167,7 @@ impl Order {
             Event::Answered { step: Step::CallOff { refund }, answer: Answer::Refused { .. }, .. } => Some(refund),
             _ => None,
         };
-        if self.wish.as_ref().is_some_and(|wish| Some(&wish.cancel) == refused_call_off) {
+        if self.aftersales.wish.as_ref().is_some_and(|wish| Some(&wish.cancel) == refused_call_off) {
             push(entries, at, "cancel_lapsed", none());
         }
     }

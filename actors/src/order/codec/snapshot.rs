@@ -13,6 +13,7 @@ use crate::codec::Error;
 use crate::codec::wire::{Bits, read_all, read_bits};
 use crate::ids::OpId;
 use crate::order::Order;
+use crate::order::aftersales::Aftersales;
 use crate::order::state::{Allocation, Concern, End, Fulfilment, GiveBack, Placed, Wish};
 use crate::time::Timestamp;
 use compact_str::CompactString;
@@ -141,22 +142,23 @@ pub fn encode_state(order: &Order) -> Vec<u8> {
         paid: order.paid,
         capture_refused: order.capture_refused,
         wish: order
+            .aftersales
             .wish
             .as_ref()
             .map(|wish| WishMessage { cancel: Some(wish.cancel.0.into()), reason: wish.reason.to_string() }),
-        cancels: write_operations(&order.cancels),
+        cancels: write_operations(&order.aftersales.cancels),
         ended: match order.ended {
             None => 0,
             Some(End::Cancelled) => 1,
             Some(End::Expired) => 2,
         },
-        refunds: order.refunds.iter().map(write_refund).collect(),
-        shipments: order.shipments.iter().map(write_shipment).collect(),
-        returns: order.returns.iter().map(write_return).collect(),
+        refunds: order.aftersales.refunds.iter().map(write_refund).collect(),
+        shipments: order.aftersales.shipments.iter().map(write_shipment).collect(),
+        returns: order.aftersales.returns.iter().map(write_return).collect(),
         fulfil_due: order.fulfil_due.map(|due| due.0),
         attention: order.concerns.iter().map(write_concern).collect(),
         timeline: order.timeline.iter().map(|entry| write_happening(entry, placed_at)).collect(),
-        acknowledgements: write_operations(&order.acknowledgements),
+        acknowledgements: write_operations(&order.aftersales.acknowledgements),
     }
     .encode_to_vec()
 }
@@ -176,7 +178,21 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
         }
     };
     let currency = placed.as_ref().map_or(Currency::XXX, |placed| placed.total.currency);
+    let aftersales = Aftersales {
+        wish: match message.wish {
+            None => None,
+            Some(wish) => {
+                Some(Wish { cancel: OpId(read_bits(wish.cancel, "cancel")?), reason: CompactString::from(wish.reason) })
+            }
+        },
+        cancels: read_operations(&message.cancels, "cancel")?,
+        refunds: read_all(&message.refunds, |refund| read_refund(refund, currency))?,
+        shipments: read_all(&message.shipments, read_shipment)?,
+        returns: read_all(&message.returns, read_return)?,
+        acknowledgements: read_operations(&message.acknowledgements, "acknowledgement")?,
+    };
     Ok(Order {
+        aftersales: aftersales.into(),
         placed: placed.map(Arc::new),
         open: read_all(&message.open, read_open)?,
         attempts: read_all(message.attempts, read_attempt)?,
@@ -201,25 +217,14 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
         },
         paid: message.paid,
         capture_refused: message.capture_refused,
-        wish: match message.wish {
-            None => None,
-            Some(wish) => {
-                Some(Wish { cancel: OpId(read_bits(wish.cancel, "cancel")?), reason: CompactString::from(wish.reason) })
-            }
-        },
-        cancels: read_operations(&message.cancels, "cancel")?,
         ended: match message.ended {
             0 => None,
             1 => Some(End::Cancelled),
             2 => Some(End::Expired),
             _ => return Err(Error::Invalid("ended")),
         },
-        refunds: read_all(&message.refunds, |refund| read_refund(refund, currency))?,
-        shipments: read_all(&message.shipments, read_shipment)?,
-        returns: read_all(&message.returns, read_return)?,
         fulfil_due: message.fulfil_due.map(Timestamp),
         concerns: read_all(&message.attention, read_concern)?,
-        acknowledgements: read_operations(&message.acknowledgements, "acknowledgement")?,
         timeline: Arc::new(read_all(message.timeline, |entry| read_happening(entry, at))?),
     })
 }
