@@ -36,8 +36,10 @@ const TICK: Duration = Duration::from_millis(20);
 /// Places in the ring of entities that have left already, dropped per tick.
 const GONE_PER_TICK: usize = 8_192;
 
-/// With too many entities in memory, one stays so long after its last message.
+/// With too many entities in memory, one stays so long after its last message. A SKU is asked by ever new orders, and
+/// reading it back means all its claims: it stays longer.
 const CROWDED: Duration = Duration::from_secs(1);
+const CROWDED_SKU: Duration = Duration::from_secs(10);
 
 /// A timer whose entity cannot take it comes back after this.
 const TICK_AGAIN: Span = Span::seconds(1);
@@ -269,13 +271,13 @@ impl Directory {
     /// memory, sooner and more of them: a rush must not fill the memory with what nobody asks for any more.
     fn passivate(&mut self) {
         let settings = &self.state.fabric.settings;
-        let (after, at_once) = match self.entries.len().saturating_sub(settings.warm_per_shard) {
-            0 => (settings.passivate_after, settings.passivate_per_tick),
-            surplus => {
-                (settings.passivate_after.min(CROWDED), surplus.clamp(settings.passivate_per_tick, GONE_PER_TICK))
-            }
+        let few = settings.passivate_per_tick;
+        let (sku_after, after, at_once) = match self.entries.len().saturating_sub(settings.warm_per_shard) {
+            0 => (settings.passivate_after, settings.passivate_after, few),
+            surplus => (CROWDED_SKU, CROWDED, surplus.clamp(few, GONE_PER_TICK)),
         };
-        let idle_ticks = after.as_millis() as u64 / TICK.as_millis() as u64;
+        let ticks = |after: Duration| after.min(settings.passivate_after).as_millis() as u64 / TICK.as_millis() as u64;
+        let (sku_ticks, other_ticks) = (ticks(sku_after), ticks(after));
         let readable = self.state.fabric.loader.readable();
         let mut gone = 0;
         let mut looked_at = 0;
@@ -286,6 +288,7 @@ impl Directory {
                 continue;
             };
             looked_at += 1;
+            let idle_ticks = if matches!(entity, EntityId::Sku(_)) { sku_ticks } else { other_ticks };
             let idle = self.tick.saturating_sub(cell.used.get()) >= idle_ticks;
             if idle && cell.outstanding.get() == 0 && cell.last.get() <= readable {
                 self.passivated(&entity);
