@@ -2,6 +2,7 @@
 //! latencies count from those moments. What buyers feel, and what overload is.
 
 use crate::bench::load::{Error, Kind, is_overload};
+use crate::bench::rig::MAX_CPU;
 use crate::bench::timer::Timer;
 use crate::client::Connection;
 use crate::demo::server::own_cpu;
@@ -16,8 +17,6 @@ use tokio::sync::Notify;
 const MAX_WAITING: usize = 20_000;
 /// A request that leaves so much later than it was meant to, with a connection free, was late because of the generator.
 const MAX_LATE: Duration = Duration::from_millis(100);
-/// A generator that uses more of its core than this is what is measured.
-const MAX_CPU: f64 = 0.80;
 
 /// What an open loop saw.
 #[derive(Debug)]

@@ -5,7 +5,7 @@
 use crate::bench::figure::{Sample, Spec};
 use crate::bench::load;
 use crate::bench::orders::{Goal, Order, SKUS, stock};
-use crate::bench::rig::{HELD_BACK, details, names};
+use crate::bench::rig::{HELD_BACK, details, judged, names};
 use crate::bench::rounds::Round;
 use crate::bench::{Game, Measured};
 use anyhow::{Context, bail};
@@ -87,8 +87,9 @@ pub async fn order_to_peer(game: &Game<'_>, specs: &'static [Spec], against: Opp
         let ours = rig.side(&mut open, &Order::new(against.goal()), game.duration()).await?;
         let sample =
             Sample::new(ours.rate / theirs).with("peer_per_s", theirs).with("peer_clients", f64::from(clients));
+        let round = judged(sample.and(details(names!("order"), &ours)), &[&ours]);
         let void = (theirs <= 0.0).then(|| "the peer did nothing".to_owned());
-        Ok(Round { samples: vec![sample.and(details(names!("order"), &ours))], void })
+        Ok(Round { void: void.or(round.void), ..round })
     })
     .await
 }

@@ -3,7 +3,7 @@
 
 use crate::bench::figure::{Sample, Spec};
 use crate::bench::orders::{Goal, Order, SKUS, stock};
-use crate::bench::rig::{HELD_BACK, Rig, details, names};
+use crate::bench::rig::{HELD_BACK, Rig, details, judged, names};
 use crate::bench::{Game, Measured, Metrics, load};
 use crate::client::Connection;
 use anyhow::bail;
@@ -25,7 +25,9 @@ pub async fn order_to_noop(game: &Game<'_>, specs: &'static [Spec], connections:
         let order = rig.side(&mut open, &Order::new(Goal::Uniform(SKUS)), game.duration()).await?;
         let flushed = Flushed::between(&before, &rig.metrics().await?);
         let sample = Sample::new(order.rate / noop.rate).and(details(names!("noop"), &noop));
-        Ok(sample.and(details(names!("order"), &order)).with("records_per_flush", flushed.records_per_flush()).into())
+        let sample =
+            sample.and(details(names!("order"), &order)).with("records_per_flush", flushed.records_per_flush());
+        Ok(judged(sample, &[&noop, &order]))
     })
     .await
 }
@@ -45,7 +47,7 @@ pub async fn settled_to_noop(game: &Game<'_>, specs: &'static [Spec]) -> anyhow:
         let rate = round.answers as f64 / start.elapsed().as_secs_f64();
         rig.rest().await?;
         let sample = Sample::new(rate / noop.rate).and(details(names!("noop"), &noop));
-        Ok(sample.with("captured_per_s", rate).with("order_per_s", round.rate()).into())
+        Ok(judged(sample.with("captured_per_s", rate).with("order_per_s", round.rate()), &[&noop]))
     })
     .await
 }
@@ -80,7 +82,7 @@ pub async fn sold_out_to_noop(game: &Game<'_>, specs: &'static [Spec]) -> anyhow
         let noop = rig.side(&mut open, &Order::new(Goal::Noop), game.duration()).await?;
         let refused = rig.side(&mut open, &Order::new(Goal::SoldOut), game.duration()).await?;
         let sample = Sample::new(refused.rate / noop.rate).and(details(names!("noop"), &noop));
-        Ok(sample.and(details(names!("sold_out"), &refused)).into())
+        Ok(judged(sample.and(details(names!("sold_out"), &refused)), &[&noop, &refused]))
     })
     .await
 }
@@ -95,7 +97,7 @@ pub async fn hot_to_uniform(game: &Game<'_>, specs: &'static [Spec]) -> anyhow::
         let uniform = rig.side(&mut open, &Order::new(Goal::Uniform(SKUS)), game.duration()).await?;
         let hot = rig.side(&mut open, &Order::new(Goal::Hot), game.duration()).await?;
         let sample = Sample::new(hot.rate / uniform.rate).and(details(names!("uniform"), &uniform));
-        Ok(sample.and(details(names!("hot"), &hot)).into())
+        Ok(judged(sample.and(details(names!("hot"), &hot)), &[&uniform, &hot]))
     })
     .await
 }

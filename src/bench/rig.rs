@@ -1,6 +1,7 @@
 //! What is measured: a real server on a directory of its own, with stock in it, and requests of one kind after the other
 //! over the same connections.
 
+use crate::bench::figure::Sample;
 use crate::bench::load::{self, Kind, Round};
 use crate::bench::orders::{Goal, Order};
 use crate::bench::process;
@@ -24,6 +25,8 @@ const STOP: Duration = Duration::from_secs(120);
 
 /// Until a server that has much to read is ready.
 const START: Duration = Duration::from_secs(120);
+/// A generator that used more than this part of its core was too busy for its figures to mean anything.
+pub const MAX_CPU: f64 = 0.80;
 /// What every server is started with. A connection that is not needed for a while stays open.
 const ALWAYS: &[&str] = &["--measure", "--holds-ttl=29m", "--api-header-timeout=1h", "--api-keep-alive=1h"];
 
@@ -116,10 +119,10 @@ impl Rig {
         process::resident(self.server.id())
     }
 
-    /// Comes back when it has nothing left to do, or after a while.
+    /// Comes back when it has nothing left to do.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When it has ended, or works on for a minute: whatever was measured next would be measured beside that.
     pub async fn rest(&self) -> anyhow::Result<()> {
         let deadline = Instant::now() + REST;
         let mut before = self.server.cpu()?;
@@ -131,7 +134,7 @@ impl Rig {
             }
             before = now;
         }
-        Ok(())
+        bail!("the server was still at work {REST:?} after the last request")
     }
 
     /// Requests of one kind for `duration`, with the CPU time that they cost until the server rests.
@@ -220,6 +223,8 @@ pub struct Side {
     pub client_us: f64,
     /// Requests per second that were turned away.
     pub shed: f64,
+    /// The generator's part of its core.
+    pub generator: f64,
 }
 
 impl Side {
@@ -232,8 +237,18 @@ impl Side {
             server_us: each(server),
             client_us: each(client),
             shed: round.shed as f64 / round.elapsed.as_secs_f64(),
+            generator: client.as_secs_f64() / round.elapsed.as_secs_f64(),
         }
     }
+}
+
+/// A round of these sides. It proves nothing when the generator had hardly any time left in one of them: then it is the
+/// generator that was measured.
+#[must_use]
+pub fn judged(sample: Sample, sides: &[&Side]) -> crate::bench::rounds::Round {
+    let busiest = sides.iter().map(|side| side.generator).fold(0.0, f64::max);
+    let void = (busiest > MAX_CPU).then(|| format!("the generator used {:.0} % of its core", busiest * 100.0));
+    crate::bench::rounds::Round { samples: vec![sample], void }
 }
 
 /// A side under its names, as details of a sample.
