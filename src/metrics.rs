@@ -27,7 +27,6 @@ pub fn answered(route: Route, status: u16, took: Duration) {
     let of_route = &get().routes[route as usize];
     of_route.by_class[status_class(status)].increment(1);
     of_route.duration.record(took.as_secs_f64());
-    of_route.in_flight.decrement(1.0);
 }
 
 /// Counts a request that no route takes.
@@ -35,9 +34,22 @@ pub fn unmatched(status: u16) {
     get().unmatched[status_class(status)].increment(1);
 }
 
-/// Counts a request that begins.
-pub fn began(route: Route) {
-    get().routes[route as usize].in_flight.increment(1.0);
+/// Counts a request for as long as this lives: one whose client goes away is never answered.
+pub struct InFlight(Route);
+
+impl InFlight {
+    /// A request that begins.
+    #[must_use]
+    pub fn of(route: Route) -> InFlight {
+        get().routes[route as usize].in_flight.increment(1.0);
+        InFlight(route)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        get().routes[self.0 as usize].in_flight.decrement(1.0);
+    }
 }
 
 /// Counts a request that was refused to protect the node.

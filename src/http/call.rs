@@ -72,7 +72,7 @@ where
 {
     let started = Instant::now();
     let _in_flight = app.shared.enter();
-    metrics::began(route);
+    let _counted = metrics::InFlight::of(route);
     let spec = route.spec();
     let mut warning = None;
     let answer = match Call::admit(Rc::clone(&app), spec, request, payload, started) {

@@ -31,7 +31,7 @@ fn the_page_is_the_catalogue() {
 
 #[test]
 fn what_is_rendered_is_in_the_catalogue_with_its_type_and_help() {
-    began(Route::PlaceOrder);
+    let _begun = InFlight::of(Route::PlaceOrder);
     answered(Route::PlaceOrder, 201, Duration::from_millis(3));
     let text = render();
     for line in text.lines().filter(|line| line.starts_with("# ")) {

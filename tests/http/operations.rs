@@ -1,10 +1,11 @@
 //! Health and metrics, and the API's description.
 
 use crate::client;
-use crate::server::Server;
+use crate::server::{Server, eventually};
 use serde_json::Value;
 use stampede::metrics::catalogue::{ALL, Kind, OTHER, Values};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 
 fn scrape(server: &Server) -> String {
     let answer = client::send(server.operations, "GET", "/metrics", &[], None).expect(200);
@@ -235,4 +236,41 @@ fn noop_is_there_for_measuring_only() {
     let order = server.buy("k", "ada", "hoodie", 1).expect(201);
     let difference = noop.body.len().abs_diff(order.body.len());
     assert!(difference < 16, "{} against {}", noop.text(), order.text());
+}
+
+/// A client that resets its connection is never answered, and is not in flight any more either.
+#[test]
+fn requests_whose_client_has_gone_are_not_in_flight() {
+    let mut server = Server::start();
+    server.stock("hoodie", 10);
+    server.crash_and_restart_with(&["--log-sync-delay", "2s"]);
+    let in_flight = |server: &Server| {
+        let of_orders = |(name, labels, _): &(String, BTreeMap<String, String>, f64)| {
+            name == "stampede_http_requests_in_flight" && labels.get("route").is_some_and(|route| route == "/v1/orders")
+        };
+        samples(&scrape(server)).into_iter().find(of_orders).map_or(0.0, |(_, _, value)| value)
+    };
+    let body = serde_json::to_vec(&crate::server::order("ada", "tok_ok", "hoodie", 1)).unwrap();
+    let headers = [("Idempotency-Key", "\"gone\""), ("Content-Type", "application/json")];
+    let mut stream = client::connect(server.api);
+    stream.write_all(&client::request("POST", "/v1/orders", &headers, Some(&body))).unwrap();
+    eventually(|| if in_flight(&server) == 1.0 { Ok(()) } else { Err("the request is not in flight".to_owned()) });
+    reset_when_closed(&stream);
+    drop(stream);
+    eventually(|| match in_flight(&server) {
+        0.0 => Ok(()),
+        left => Err(format!("{left} requests are still in flight")),
+    });
+}
+
+/// Closing it resets the connection.
+fn reset_when_closed(stream: &std::net::TcpStream) {
+    use std::os::fd::AsRawFd;
+    let linger = libc::linger { l_onoff: 1, l_linger: 0 };
+    let size = size_of::<libc::linger>() as libc::socklen_t;
+    // SAFETY: the option's value is a `linger` that lives until the call returns.
+    let set = unsafe {
+        libc::setsockopt(stream.as_raw_fd(), libc::SOL_SOCKET, libc::SO_LINGER, (&raw const linger).cast(), size)
+    };
+    assert_eq!(set, 0);
 }
