@@ -146,6 +146,12 @@ impl Log {
     pub fn checkpoint(&self, checkpoint: &Checkpoint, entities: Option<Entities<'_>>) -> Result<(), Error> {
         let tip = self.head();
         assert!(checkpoint.seq <= tip.seq, "a checkpoint of a frame that is not committed: {checkpoint:?}, {tip:?}");
+        let is_full = |known: &checkpoint::Listed| known.full && known.seq == checkpoint.seq;
+        if entities.is_none() && self.shelf.lock().checkpoints.iter().any(is_full) {
+            // It says the same and more, and a file of the same frame would take its place.
+            self.ring();
+            return Ok(());
+        }
         let listed = checkpoint::write(&self.disk, &self.dir, self.id, checkpoint, entities)?;
         let mark = Mark { seq: checkpoint.seq, hash: checkpoint.hash };
         self.update(|superblock| superblock.checkpoint = mark)?;

@@ -165,6 +165,23 @@ fn s04_an_archive_goes_only_when_old_and_covered_by_two_full_checkpoints() {
 }
 
 #[test]
+fn s04_a_full_checkpoint_stays_when_a_plain_one_is_of_the_same_frame() {
+    let disk = SimDisk::new(1);
+    let mut rig = Rig::open(&disk, small()).unwrap();
+    rig.frame(1);
+    let Head { seq, hash, position, at, .. } = rig.log.head();
+    let checkpoint = Checkpoint { seq, position, hash, at, cursors: rig.log.cursors() };
+    let mut entities = [Ok((b"key".to_vec(), b"state".to_vec()))].into_iter();
+    rig.log.checkpoint(&checkpoint, Some(&mut entities)).unwrap();
+    // Nothing has happened since.
+    rig.checkpoint().unwrap();
+    assert!(rig.log.entities(&checkpoint).unwrap().is_some());
+    disk.kill();
+    let rig = Rig::open(&disk, small()).unwrap();
+    assert!(rig.log.newest_entities().unwrap().is_some());
+}
+
+#[test]
 fn a_damaged_checkpoint_file_falls_back_to_the_one_before() {
     let disk = SimDisk::new(1);
     let mut rig = Rig::open(&disk, small()).unwrap();
