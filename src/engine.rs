@@ -236,14 +236,16 @@ impl Inner {
         self.told(start::checkpoint(self));
     }
 
-    fn full_checkpoint(&self) {
-        self.told(start::full_checkpoint(self));
+    fn full_checkpoint(&self) -> bool {
+        self.told(start::full_checkpoint(self))
     }
 
-    fn told(&self, outcome: Result<(), Error>) {
-        if let Err(error) = outcome {
+    /// Was it written?
+    fn told(&self, outcome: Result<(), Error>) -> bool {
+        if let Err(error) = &outcome {
             tracing::error!(%error, "no checkpoint; the one before still holds");
         }
+        outcome.is_ok()
     }
 
     /// The engine cannot go on: whoever waits for [`Engine::stopped`] is told, the first reason only.

@@ -10,6 +10,7 @@ use stampede_actors::time::{Span, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How far ahead deadlines are read from the store; less than the shells' own horizon, so that none falls between.
@@ -40,7 +41,7 @@ fn tend(inner: &Arc<Inner>) {
     let mut stays = false;
     let mut read = None;
     let (mut checkpointed, mut covered) = (Instant::now(), inner.queue.committed());
-    let mut fully = None;
+    let mut full = Full::default();
     while !inner.stopping.load(Ordering::SeqCst) {
         std::thread::sleep(TICK);
         end_grace(inner, started);
@@ -52,17 +53,53 @@ fn tend(inner: &Arc<Inner>) {
             read = Some(Instant::now());
         }
         let uncovered = inner.queue.committed().0 - covered.0;
-        if checkpointed.elapsed() >= inner.config.checkpoint.every
-            || uncovered >= inner.config.checkpoint.records as u64
-        {
+        let due = checkpointed.elapsed() >= inner.config.checkpoint.every
+            || uncovered >= inner.config.checkpoint.records as u64;
+        // One at a time: the log starts from the last that was written.
+        if !full.is_being_written() && due {
             (checkpointed, covered) = (Instant::now(), inner.queue.committed());
-            let full_every = inner.config.log.archive_max_age.map(|age| age / FULL_PER_AGE);
-            if full_every.is_some_and(|every| fully.is_none_or(|at: Instant| at.elapsed() >= every)) {
-                inner.full_checkpoint();
-                fully = Some(Instant::now());
-            } else {
+            if !(full.is_due(inner) && full.begin(inner)) {
                 inner.checkpoint();
             }
+        }
+    }
+    full.end();
+}
+
+/// Full checkpoints, where history is deleted. All rows of the store take minutes, in which deadlines come up and things
+/// die as ever: they are written on a thread of their own.
+#[derive(Default)]
+struct Full {
+    written: Option<Instant>,
+    writing: Option<JoinHandle<bool>>,
+}
+
+impl Full {
+    fn is_due(&self, inner: &Inner) -> bool {
+        let every = inner.config.log.archive_max_age.map(|age| age / FULL_PER_AGE);
+        every.is_some_and(|every| self.written.is_none_or(|at| at.elapsed() >= every))
+    }
+
+    /// `false`: there is no thread to be had.
+    fn begin(&mut self, inner: &Arc<Inner>) -> bool {
+        let of = Arc::clone(inner);
+        let thread = std::thread::Builder::new().name("full-checkpoint".to_owned());
+        self.writing = thread.spawn(move || of.full_checkpoint()).ok();
+        self.writing.is_some()
+    }
+
+    fn is_being_written(&mut self) -> bool {
+        if self.writing.as_ref().is_some_and(|writing| !writing.is_finished()) {
+            return true;
+        }
+        self.end();
+        false
+    }
+
+    /// Waits for it. One that failed is tried again at the next checkpoint.
+    fn end(&mut self) {
+        if self.writing.take().is_some_and(|writing| writing.join().unwrap_or(false)) {
+            self.written = Some(Instant::now());
         }
     }
 }

@@ -34,8 +34,8 @@ use entity::Followed;
 use rows::{Applied, Derived, SnapshotRow};
 use stampede_actors::ids::{EntityId, SkuId};
 use stampede_actors::record::{Entry, Event, Position, Version};
-use stampede_actors::sku::Movement;
 use stampede_actors::sku::codec::encode_remembered;
+use stampede_actors::sku::{Movement, Remembered, RememberedKey};
 use stampede_actors::time::{Span, Timestamp};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -219,8 +219,7 @@ impl Projection {
             movements::put(&mut batch, &sku, &moved);
         }
         for (sku, key, remembered) in self.shared.noted() {
-            let row = keys::remembered(keys::day(remembered.at), &sku, &key);
-            batch.put(Table::Remembered, &row, encode_remembered(&remembered));
+            put_remembered(&mut batch, &sku, &key, &remembered);
         }
         rows::put_applied(&mut batch, &Applied { log: self.log, mark: self.taken_in, totals: self.totals.clone() })?;
         self.shared.store.write(&batch)?;
@@ -241,6 +240,18 @@ impl Projection {
         self.restate(usize::MAX)?;
         self.shared.store.sync()?;
         Ok(self.taken_in)
+    }
+
+    /// Marks the store when its rows are what is wrong: the next start would believe them, and stop here again. Not when a
+    /// write failed, as on a full disk: then the rows are good (S7).
+    fn doubt(&self, error: &Error) {
+        let rows_are_wrong = matches!(error, Error::Lost(_) | Error::Gap { .. } | Error::Store(_));
+        if rows_are_wrong
+            && self.shared.store.failure().get().is_none()
+            && let Err(error) = rows::doubt(&*self.shared.store, &format!("its rows: {error}"))
+        {
+            tracing::error!(%error, "the store could not be marked; should the next start end like this, delete it");
+        }
     }
 
     /// Nothing more will be taken in; whoever waits is told why.
@@ -301,6 +312,11 @@ impl Projection {
             cell.dirty = false;
         });
     }
+}
+
+fn put_remembered(batch: &mut Batch, sku: &SkuId, key: &RememberedKey, remembered: &Remembered) {
+    let row = keys::remembered(keys::day(remembered.at), sku, key);
+    batch.put(Table::Remembered, &row, encode_remembered(remembered));
 }
 
 #[cfg(test)]

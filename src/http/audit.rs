@@ -40,7 +40,7 @@ struct AuditBody {
 
 /// Reads the sums.
 pub async fn read(call: Call) -> Answer {
-    let (mark, summary) = call.read_lists(|reader| Ok(Ok::<_, BadCursor>((reader.written(), reader.audit())))).await?;
+    let (summary, mark) = call.read_lists(|reader| Ok(Ok::<_, BadCursor>(reader.audit_at()))).await?;
     let body = AuditBody {
         verdict: if summary.violated == 0 && summary.oversold == 0 { "ok" } else { "violated" },
         log_position: mark.position.0,

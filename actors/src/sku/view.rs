@@ -2,6 +2,7 @@
 
 use super::Units;
 use super::command::{Listing, Part};
+use super::memory::{Remembered, RememberedKey};
 use super::state::{LocationStock, Sku, Totals};
 use crate::ids::{BuyerRef, HoldId, OrderId};
 use crate::time::Timestamp;
@@ -121,6 +122,11 @@ impl Sku {
     #[must_use]
     pub fn counted(&self, buyer: &BuyerRef) -> Units {
         self.buyers.get(buyer).map_or(0, |tally| tally.counted())
+    }
+
+    /// The ids that it has in memory beyond what they named, oldest first; the store has all of them (S17).
+    pub fn remembered(&self) -> impl Iterator<Item = (RememberedKey, Remembered)> {
+        self.memory.iter()
     }
 
     /// When it next wants [`super::Command::Tick`]: the earliest deadline of a hold.

@@ -15,6 +15,7 @@ use stampede_actors::ids::{EntityId, SkuId};
 use stampede_actors::record::{Position, Version};
 use stampede_actors::sku::codec::decode_remembered;
 use stampede_actors::sku::{Remembered, RememberedKey};
+use stampede_actors::time::Timestamp;
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -53,6 +54,8 @@ type Noted = HashMap<(SkuId, RememberedKey), Remembered, FixedState>;
 pub struct Progress {
     pub taken_in: Mark,
     pub written: Mark,
+    /// The sums as of what is written.
+    pub totals: Totals,
     /// Why the projection stopped.
     pub stopped: Option<String>,
 }
@@ -63,7 +66,6 @@ pub struct Shared {
     shards: [Mutex<Shard>; SHARDS],
     /// Operations of entities that are not written yet.
     noted: Mutex<Noted>,
-    totals: Mutex<Totals>,
     pub progress: Mutex<Progress>,
     /// Told whenever `progress` moves.
     pub moved: Condvar,
@@ -77,8 +79,7 @@ impl Shared {
             store,
             shards: std::array::from_fn(|_| Mutex::default()),
             noted: Mutex::default(),
-            totals: Mutex::new(totals),
-            progress: Mutex::new(Progress { taken_in: at, written: at, stopped: None }),
+            progress: Mutex::new(Progress { taken_in: at, written: at, totals, stopped: None }),
             moved: Condvar::new(),
             taken_in: AtomicU64::new(at.position.0),
             changed: AtomicU64::new(0),
@@ -93,6 +94,16 @@ impl Shared {
         }
         // Evicted only after it was written, and written only forwards: what the store has now is not older.
         Ok(self.read(entity)?.map(|stored| (stored.state, stored.row.version)))
+    }
+
+    /// When it next wants to be woken, as far as it was taken in. Of a SKU that is not in memory as it was written: its
+    /// claims need not be read for it.
+    pub fn deadline(&self, entity: &EntityId) -> Result<Option<Timestamp>, Error> {
+        if let Some(cell) = self.shard(entity).lock().cells.get(entity) {
+            return Ok(cell.state.deadline());
+        }
+        let Some(bytes) = self.store.get(Table::Snapshot, &entity.key())? else { return Ok(None) };
+        Ok(SnapshotRow::header(entity, &bytes)?.0.due)
     }
 
     /// Is there nothing of it, in memory or in the store?
@@ -198,8 +209,10 @@ impl Shared {
     pub fn wrote(&self, mark: Mark, totals: &Totals) {
         self.noted.lock().clear();
         self.changed.store(0, Ordering::Relaxed);
-        self.totals.lock().clone_from(totals);
-        self.progress.lock().written = mark;
+        let mut progress = self.progress.lock();
+        progress.written = mark;
+        progress.totals.clone_from(totals);
+        drop(progress);
         self.moved.notify_all();
     }
 
@@ -219,9 +232,10 @@ impl Shared {
         self.changed.load(Ordering::Relaxed)
     }
 
-    /// The sums as of the last write.
-    pub fn totals(&self) -> Totals {
-        self.totals.lock().clone()
+    /// The sums, and as of where they are.
+    pub fn totals(&self) -> (Totals, Mark) {
+        let progress = self.progress.lock();
+        (progress.totals.clone(), progress.written)
     }
 
     fn shard(&self, entity: &EntityId) -> &Mutex<Shard> {

@@ -9,6 +9,9 @@ use stampede_actors::time::{Span, Timestamp};
 /// The one row that says how far the store has come.
 pub const APPLIED: &[u8] = b"applied";
 
+/// The row that says that the store is not to be believed.
+pub const DOUBTFUL: &[u8] = b"doubtful";
+
 /// A point in time as it sorts; nothing happens before 1970.
 pub fn time(at: Timestamp) -> [u8; 8] {
     (at.0.max(0) as u64).to_be_bytes()

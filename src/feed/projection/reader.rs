@@ -117,7 +117,14 @@ impl Reader {
     /// The invariants in numbers, as of the last write.
     #[must_use]
     pub fn audit(&self) -> AuditSummary {
-        self.shared.totals().summary()
+        self.audit_at().0
+    }
+
+    /// The same, with the frame that they are of.
+    #[must_use]
+    pub fn audit_at(&self) -> (AuditSummary, Mark) {
+        let (totals, mark) = self.shared.totals();
+        (totals.summary(), mark)
     }
 
     /// How far the store is.

@@ -106,6 +106,9 @@ fn proceed(start: &Start<'_>, store: Arc<dyn Store>) -> Result<(Projection, u64)
 
 /// Why the store cannot be what this log adds up to, as far as its own words go.
 fn misfit(store: &dyn Store, start: &Start<'_>, checkpoint: Mark) -> Result<Option<String>, Error> {
+    if let Some(why) = rows::doubted(store)? {
+        return Ok(Some(why));
+    }
     let Some(applied) = rows::read_applied(store)? else {
         return Ok((checkpoint.seq > 0).then(|| "everything".to_owned()));
     };
@@ -132,12 +135,15 @@ fn rebuild(start: &Start<'_>, open: OpenStore<'_>) -> Result<(Projection, u64), 
         Ok(_) => None,
     };
     let store = open(true)?;
+    // Until the end it has some of its rows, and may already say that it has all up to the checkpoint.
+    rows::doubt(&*store, "its last rows: making it afresh was cut short")?;
     if let Some(rows) = full {
         let mark = full::restore(rows, &*store)?;
         tracing::info!(frame = mark.seq, "the store was filled from a full checkpoint");
     }
-    let mut projection = Projection::new(store, start.log, start.limits)?;
+    let mut projection = Projection::new(Arc::clone(&store), start.log, start.limits)?;
     let frames = follow(&mut projection, start)?;
+    rows::believe(&*store)?;
     Ok((projection, frames))
 }
 

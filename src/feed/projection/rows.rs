@@ -5,7 +5,7 @@ use super::entity::EntityState;
 use super::keys::{self, Place};
 use super::{Error, Mark};
 use crate::journal::LogId;
-use crate::store::{Batch, Range, Read, Row, Table};
+use crate::store::{Batch, Range, Read, Row, Store, Table};
 use crate::verify::Totals;
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{BuyerRef, EntityId, OrderId};
@@ -54,6 +54,38 @@ pub fn read_applied(store: &dyn Read) -> Result<Option<Applied>, Error> {
         let (position, at) = (Position(row.position), Timestamp(row.at));
         Applied { log: LogId(row.log), mark: Mark { seq: row.seq, hash: row.hash, position, at }, totals: row.totals }
     }))
+}
+
+/// Marks the store as not to be believed, durably, whatever its rows say; the next start makes it afresh.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be written.
+pub fn doubt(store: &dyn Store, why: &str) -> Result<(), Error> {
+    let mut batch = Batch::default();
+    batch.put(Table::Meta, keys::DOUBTFUL, why);
+    store.write(&batch)?;
+    Ok(store.sync()?)
+}
+
+/// Why the store is not to be believed, if it is not.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be read.
+pub fn doubted(store: &dyn Read) -> Result<Option<String>, Error> {
+    Ok(store.get(Table::Meta, keys::DOUBTFUL)?.map(|why| String::from_utf8_lossy(&why).into_owned()))
+}
+
+/// Takes the mark away, durably, and with it everything that was written before.
+///
+/// # Errors
+/// [`Error::Store`] when it cannot be written.
+pub fn believe(store: &dyn Store) -> Result<(), Error> {
+    // First the rows: the mark must not go before them.
+    store.sync()?;
+    let mut batch = Batch::default();
+    batch.delete(Table::Meta, keys::DOUBTFUL);
+    store.write(&batch)?;
+    Ok(store.sync()?)
 }
 
 /// Which log the store follows, and how far it has come; `None` when it is new or of another format.

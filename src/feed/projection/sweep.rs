@@ -74,9 +74,7 @@ impl Projection {
         let found = self.shared.store.range(Table::Due, range)?;
         for (key, _) in &found {
             let wanted = match keys::read_due(key) {
-                Some((due, entity)) => {
-                    self.shared.current(&entity)?.is_some_and(|(state, _)| state.deadline() == Some(due))
-                }
+                Some((due, entity)) => self.shared.deadline(&entity)? == Some(due),
                 None => false,
             };
             if !wanted {

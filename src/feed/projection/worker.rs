@@ -183,6 +183,7 @@ impl Run {
             Ok(Ok(())) => "it was closed".to_owned(),
             Ok(Err(error)) => {
                 tracing::error!(%error, "the projection has stopped");
+                self.projection.doubt(&error);
                 error.to_string()
             }
             // A bug: whoever waits is told, and nothing more is taken in.
@@ -206,6 +207,9 @@ impl Run {
                 self.projection.flush()?;
                 self.flushed = Instant::now();
             }
+            if work.frames.is_empty() || self.swept.elapsed() >= SWEEP_EVERY {
+                self.projection.restate(RESTATED)?;
+            }
             for ask in work.asks {
                 // Nobody left to hear the answer: nothing to do about it.
                 match ask {
@@ -218,7 +222,6 @@ impl Run {
             }
             if self.swept.elapsed() >= SWEEP_EVERY {
                 self.swept = Instant::now();
-                self.projection.restate(RESTATED)?;
                 let busy = self.projection.taken_in().position.0 - self.swept_at.0 > BUSY;
                 self.swept_at = self.projection.taken_in().position;
                 self.projection.sweep(if busy { self.pace.sweep_rows / 10 } else { self.pace.sweep_rows })?;

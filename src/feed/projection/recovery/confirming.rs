@@ -5,7 +5,7 @@
 //! the start, and before the next checkpoint.
 
 use crate::feed::projection::rows::Derived;
-use crate::feed::projection::{Error, Projection, keys, movements};
+use crate::feed::projection::{EntityState, Error, Projection, keys, movements, put_remembered};
 use crate::journal::Committed;
 use crate::store::{Batch, Range, Store, Table};
 use foldhash::fast::FixedState;
@@ -78,7 +78,7 @@ impl Said {
 
 impl Projection {
     /// Compares the store with what frames say that it has, on all cores. The rows that follow from these entities, due
-    /// times and lists, are written once more when there is time ([`Projection::restate`]). What is left to be compared are
+    /// times, lists and what SKUs remember, are written once more when there is time ([`Projection::restate`]). What is left to be compared are
     /// the SKUs, until [`Said::end`].
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl Projection {
     }
 
     /// Writes the rows that follow from the next `count` entities of those that were confirmed at the start once more: a
-    /// disk may have kept a snapshot and lost these.
+    /// disk may have kept a snapshot and lost these. Ids that a SKU has in memory are among them.
     ///
     /// # Errors
     /// [`Error`] when the store fails.
@@ -116,6 +116,11 @@ impl Projection {
             for entity in self.unstated.drain(..left.min(AT_ONCE)) {
                 self.shared.with_cell(&entity, |cell| {
                     cell.stored.replace(&Derived::default(), &entity.key(), &mut batch);
+                    if let (EntityId::Sku(id), EntityState::Sku(sku)) = (&entity, &cell.state) {
+                        for (key, remembered) in sku.remembered() {
+                            put_remembered(&mut batch, id, &key, &remembered);
+                        }
+                    }
                 })?;
             }
             left -= left.min(AT_ONCE);
@@ -152,7 +157,7 @@ fn in_parts<T: Sync>(items: &[T], check: impl Fn(&T) -> Result<(), Error> + Sync
         let check = &check;
         let running: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().try_for_each(check))).collect();
         let panicked = |_| Err(Error::Lost("something that makes no sense: checking it panicked".to_owned()));
-        running.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+        running.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
     })
 }
 

@@ -155,6 +155,84 @@ fn s04_a_damaged_snapshot_means_a_rebuild() {
     assert_whole(&projection, &disk, &shop);
 }
 
+#[test]
+fn s04_a_store_that_was_being_made_afresh_is_begun_anew() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    let mut projection = super::projection(&disk.store.borrow());
+    shop.frames.iter().for_each(|frame| projection.ingest(frame).unwrap());
+    let full = projection.full_checkpoint().unwrap();
+    let (mark, kept): (_, Vec<_>) = (full.mark, full.map(Result::unwrap).collect());
+    let rows = |cut: usize| {
+        let broken = || Err(Error::Lost("the rest of the file".to_owned()));
+        let rows = kept.clone().into_iter().map(Ok).take(cut).chain((cut < kept.len()).then(broken));
+        Ok(Some(Box::new(rows) as Rows))
+    };
+    // The first rows say already that the store has everything; the process ends there.
+    disk.store.take();
+    start_from(&disk, &shop.log(8), Some(mark), &|| rows(1_030.min(kept.len() - 1))).map(|_| ()).unwrap_err();
+    let (mut projection, recovered) = start_from(&disk, &shop.log(8), Some(mark), &|| rows(usize::MAX)).unwrap();
+    assert!(recovered.rebuilt.unwrap().contains("cut short"));
+    projection.restate(usize::MAX).unwrap();
+    assert_whole(&projection, &disk, &shop);
+}
+
+#[test]
+fn s04_a_store_that_was_made_afresh_is_durable_before_it_is_believed() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    let mark = run(&disk, &shop, 4, shop.frames.len());
+    disk.store.take();
+    assert!(start(&disk, &shop, mark).1.rebuilt.is_some());
+    // Nobody took a checkpoint since: the one in the log is of the store before.
+    disk.store.borrow().crash(|| false);
+    let (projection, _) = start(&disk, &shop, mark);
+    assert_whole(&projection, &disk, &shop);
+}
+
+#[test]
+fn s04_a_damaged_row_that_a_checkpoint_covers_is_found_once_and_the_next_start_makes_the_store_afresh() {
+    let (shop, disk) = (busy_shop(60), Disk::new());
+    let (mut projection, _) = start(&disk, &shop, None);
+    let mark = projection.checkpoint().unwrap();
+    let key = EntityId::Order(OrderId(41)).key();
+    let mut row = disk.store.borrow().get(Table::Snapshot, &key).unwrap().unwrap();
+    row[30] ^= 1;
+    let mut batch = Batch::default();
+    batch.put(Table::Snapshot, &key, row);
+    disk.store.borrow().write(&batch).unwrap();
+    disk.store.borrow().sync().unwrap();
+    let (mut projection, recovered) = start(&disk, &shop, Some(mark));
+    assert_eq!(recovered.rebuilt, None, "it is older than what a start looks at");
+    let error = loop {
+        match projection.sweep(100) {
+            Ok(swept) => assert!(!swept.wrapped, "the sweep sees every row"),
+            Err(error) => break error,
+        }
+    };
+    projection.doubt(&error);
+    let (projection, recovered) = start(&disk, &shop, Some(mark));
+    assert!(recovered.rebuilt.unwrap().contains("its checksum is wrong"));
+    assert_whole(&projection, &disk, &shop);
+}
+
+#[test]
+fn s17_what_skus_remember_is_whole_again_after_a_start() {
+    let shop = busy_shop(60);
+    let remembered = |disk: &Disk| {
+        let all = Range { from: &[], to: None, reverse: false, limit: usize::MAX };
+        disk.store.borrow().range(Table::Remembered, all).unwrap()
+    };
+    let expected = remembered(&undisturbed(&shop));
+    for (key, _) in &expected {
+        let disk = Disk::new();
+        run(&disk, &shop, 0, shop.frames.len());
+        let mut batch = Batch::default();
+        batch.delete(Table::Remembered, key);
+        disk.store.borrow().write(&batch).unwrap();
+        start(&disk, &shop, None);
+        assert!(remembered(&disk) == expected, "{key:?}");
+    }
+}
+
 /// One SKU with a row of movements for each of many flushes, none of them synced.
 fn many_rows() -> (Shop, Disk) {
     let (mut shop, disk) = (Shop::new(), Disk::new());
