@@ -9,6 +9,7 @@ mod health;
 mod ids;
 mod pulse;
 mod start;
+pub mod stepped;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -16,7 +17,7 @@ mod upkeep;
 pub use clock::EngineClock;
 pub use health::{Check, Health};
 pub use ids::Ids;
-pub use start::Error;
+pub use start::{Error, Recovered};
 
 use crate::config::{Config, Placement};
 use crate::feed::projection::{Reader, worker};

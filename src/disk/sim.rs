@@ -74,6 +74,11 @@ impl SimDisk {
         self.state.lock().garbled = path.map(Path::to_owned);
     }
 
+    /// From now on syncs say that they are done, and do nothing: a disk on which nothing can be safe. For a test of tests.
+    pub fn lie(&self) {
+        self.state.lock().lies = true;
+    }
+
     /// Bytes in all files together.
     #[must_use]
     pub fn used(&self) -> u64 {
@@ -147,10 +152,11 @@ impl Disk for SimDisk {
         Ok(Box::new(SimFile { disk: self.clone(), inode, life: state.life }))
     }
 
-    fn open(&self, path: &Path, _: Access) -> io::Result<Box<dyn File>> {
-        let state = self.state.lock();
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>> {
+        let mut state = self.state.lock();
         state.powered()?;
         let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
+        state.nodes.entry(inode).or_default().is_direct = access == Access::Direct;
         Ok(Box::new(SimFile { disk: self.clone(), inode, life: state.life }))
     }
 
@@ -220,12 +226,12 @@ impl Drop for SimFile {
 
 impl File for SimFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.alive()?.step(|state| state.write(self.inode, offset, bytes))
+        self.alive()?.write_step(self.inode, offset, bytes)
     }
 
     fn write_synced(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.alive()?;
-        state.step(|state| state.write(self.inode, offset, bytes))?;
+        state.write_step(self.inode, offset, bytes)?;
         state.sync(self.inode)
     }
 
@@ -310,6 +316,36 @@ mod tests {
             disk.fail_at(disk.steps() + 1, Fault::Broken);
             assert!(file.sync().is_err());
             file.sync().unwrap();
+            disk.power_cut();
+            disk.restart();
+            disk.bytes(Path::new("/a")).unwrap()[0] == 1
+        });
+        assert!((1..64).contains(&lost.count()));
+    }
+
+    #[test]
+    fn past_the_page_cache_a_failed_write_is_read_as_it_is_on_the_disk() {
+        let mut outcomes = BTreeSet::new();
+        for seed in 0..64 {
+            let (disk, _) = disk_with(Path::new("/a"), &[1; 1024], seed);
+            let file = disk.open(Path::new("/a"), Access::Direct).unwrap();
+            disk.fail_at(disk.steps() + 2, Fault::Broken);
+            assert!(file.write_synced(0, &[2; 1024]).is_err());
+            let read = disk.bytes(Path::new("/a")).unwrap();
+            disk.power_cut();
+            disk.restart();
+            assert_eq!(disk.bytes(Path::new("/a")).unwrap(), read, "nothing of it was in a cache");
+            outcomes.insert((read[0], read[512]));
+        }
+        assert_eq!(outcomes.len(), 4, "each sector is old or new, on its own: {outcomes:?}");
+    }
+
+    #[test]
+    fn a_disk_that_lies_keeps_nothing_for_certain() {
+        let lost = (0..64).filter(|&seed| {
+            let (disk, file) = disk_with(Path::new("/a"), &[1; 512], seed);
+            disk.lie();
+            file.write_synced(0, &[2; 512]).unwrap();
             disk.power_cut();
             disk.restart();
             disk.bytes(Path::new("/a")).unwrap()[0] == 1

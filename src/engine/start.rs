@@ -6,9 +6,10 @@ use super::{Engine, Ids, Inner, Listener, SPARE_LANES, shard_threads, upkeep};
 use crate::clock::BootClock;
 use crate::config::{Config, Placement, span};
 use crate::disk::{RealDisk, SharedDisk};
+use crate::feed::projection::full::FullCheckpoint;
 use crate::feed::projection::{self, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
-use crate::journal::{self, Checkpoint, Cut, LogThread, Wal};
+use crate::journal::{self, Checkpoint, Cut, Log, LogThread, Wal};
 use crate::store::{self, DiskStore, Store};
 use crate::workflows::simulated::{
     Books, Depot, PROVIDER_DIR, ProviderConfig, SimulatedProvider, SimulatedWarehouse, WAREHOUSE_DIR, WarehouseConfig,
@@ -85,7 +86,7 @@ pub(super) fn first_spare_lane(config: &Config) -> usize {
     workflow_lane(config) + 1
 }
 
-fn workflow_lane(config: &Config) -> usize {
+pub(super) fn workflow_lane(config: &Config) -> usize {
     config.workers + shard_threads(config)
 }
 
@@ -184,31 +185,52 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
 
 /// Makes what the store has durable, then lets the log start from there (S4).
 pub(super) fn checkpoint(inner: &Inner) -> Result<(), Error> {
-    let workflows = inner.workflows.cursor().position();
-    let Mark { seq, hash, position, at } = inner.projection.checkpoint()?;
+    checkpoint_of(&inner.log, &inner.frames, inner.workflows.cursor(), || inner.projection.checkpoint())
+}
+
+/// The same for parts that are not an engine's. `projected` makes the store durable.
+pub(super) fn checkpoint_of(
+    log: &Log,
+    frames: &LogFrames,
+    workflows: &Cursor,
+    projected: impl FnOnce() -> Result<Mark, projection::Error>,
+) -> Result<(), Error> {
+    // Before the mark: what follows from the steps up to here is then in the store.
+    let workflows = workflows.position();
+    let Mark { seq, hash, position, at } = projected()?;
     if seq > 0 {
         let cursors = [(Cursor::NAME.to_owned(), workflows)].into();
-        inner.log.checkpoint(&Checkpoint { seq, position, hash, at, cursors }, None)?;
-        inner.log.keep(Cursor::NAME, workflows);
+        log.checkpoint(&Checkpoint { seq, position, hash, at, cursors }, None)?;
+        log.keep(Cursor::NAME, workflows);
     }
-    inner.frames.let_go();
+    frames.let_go();
     Ok(())
 }
 
 /// The same with the state of everything, so that older history need not be kept.
 pub(super) fn full_checkpoint(inner: &Inner) -> Result<(), Error> {
-    let workflows = inner.workflows.cursor().position();
-    let rows = inner.projection.full_checkpoint()?;
+    full_checkpoint_of(&inner.log, &inner.frames, inner.workflows.cursor(), || inner.projection.full_checkpoint())
+}
+
+/// The same for parts that are not an engine's.
+pub(super) fn full_checkpoint_of(
+    log: &Log,
+    frames: &LogFrames,
+    workflows: &Cursor,
+    projected: impl FnOnce() -> Result<FullCheckpoint, projection::Error>,
+) -> Result<(), Error> {
+    let workflows = workflows.position();
+    let rows = projected()?;
     if rows.mark.seq > 0 {
         let cursors = [(Cursor::NAME.to_owned(), workflows)].into();
-        projection::full::write(&inner.log, rows, cursors)?;
-        inner.log.keep(Cursor::NAME, workflows);
+        projection::full::write(log, rows, cursors)?;
+        log.keep(Cursor::NAME, workflows);
     }
-    inner.frames.let_go();
+    frames.let_go();
     Ok(())
 }
 
-fn report(opened: &journal::Opened) {
+pub(super) fn report(opened: &journal::Opened) {
     if let Some(cut) = &opened.cut {
         tracing::warn!(
             file = %cut.file.display(), offset = cut.offset, frame = cut.seq,
@@ -232,7 +254,7 @@ fn report(opened: &journal::Opened) {
     }
 }
 
-fn mark_of(checkpoint: &Checkpoint) -> Mark {
+pub(super) fn mark_of(checkpoint: &Checkpoint) -> Mark {
     Mark { seq: checkpoint.seq, hash: checkpoint.hash, position: checkpoint.position, at: checkpoint.at }
 }
 
@@ -247,11 +269,11 @@ fn open_store(
     Ok(Arc::new(store::Measured::new(store, Arc::clone(vitals))))
 }
 
-fn projection_pace(config: &Config) -> worker::Pace {
+pub(super) fn projection_pace(config: &Config) -> worker::Pace {
     worker::Pace { flush_every: config.store.flush_every, ..worker::Pace::default() }
 }
 
-fn journal_config(config: &Config) -> journal::Config {
+pub(super) fn journal_config(config: &Config) -> journal::Config {
     journal::Config {
         segment_bytes: config.log.segment_bytes.0,
         frame_bytes: config.log.frame_bytes.as_usize(),
@@ -265,7 +287,7 @@ fn journal_config(config: &Config) -> journal::Config {
     }
 }
 
-fn settings(config: &Config) -> Settings {
+pub(super) fn settings(config: &Config) -> Settings {
     Settings {
         sku: Arc::new(sku::Terms {
             max_hold: span(config.holds.max_total),
@@ -292,7 +314,7 @@ fn settings(config: &Config) -> Settings {
 }
 
 /// Shards go round the workers' lanes, or round the lanes of their own threads.
-fn lane_of_shard(config: &Config) -> Vec<LaneId> {
+pub(super) fn lane_of_shard(config: &Config) -> Vec<LaneId> {
     let own = shard_threads(config);
     (0..config.shards)
         .map(|shard| match config.placement {
@@ -364,7 +386,7 @@ fn warehouse_config(config: &Config) -> WarehouseConfig {
     }
 }
 
-fn workflows_config(config: &Config) -> workflows::Config {
+pub(super) fn workflows_config(config: &Config) -> workflows::Config {
     let defaults = workflows::Config::default();
     workflows::Config {
         terms: workflows::Terms {

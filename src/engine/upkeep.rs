@@ -1,11 +1,12 @@
 //! What happens beside the requests: deadlines of cold entities come up, the start's grace ends, checkpoints are taken.
 
 use super::pulse::Pulse;
-use super::{Inner, health, start};
+use super::{EngineClock, Inner, health, start};
 use crate::disk::{Disk, RealDisk};
+use crate::feed::Cursor;
+use crate::feed::projection::Reader;
 use stampede_actors::journal::Journal;
-use stampede_actors::shell::Clock;
-use stampede_actors::shell::LaneId;
+use stampede_actors::shell::{Fabric, LaneId};
 use stampede_actors::time::{Span, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 const AHEAD: Span = Span::minutes(2);
 
 /// How often they are read.
-const READ_EVERY: Duration = Duration::from_secs(15);
+pub(super) const READ_EVERY: Duration = Duration::from_secs(15);
 
 /// Most deadlines read at once; the rest follows when these are read, well before the next round.
 const READ_AT_ONCE: usize = 10_000;
@@ -44,12 +45,12 @@ fn tend(inner: &Arc<Inner>) {
     let mut full = Full::default();
     while !inner.stopping.load(Ordering::SeqCst) {
         std::thread::sleep(TICK);
-        end_grace(inner, started);
+        end_grace(&inner.clock, inner.workflows.cursor(), started.elapsed() >= inner.config.start_grace);
         notice_the_dead(inner, &mut stays);
         let beats = (0..start::first_spare_lane(&inner.config)).map(|lane| inner.fabric.beats(LaneId(lane)));
         *inner.hanging.lock() = pulse.look(beats, Instant::now());
         if read.is_none_or(|at: Instant| at.elapsed() >= READ_EVERY) {
-            arm(inner);
+            arm(&inner.reader, &inner.fabric);
             read = Some(Instant::now());
         }
         let uncovered = inner.queue.committed().0 - covered.0;
@@ -133,25 +134,25 @@ fn is_disk_full(inner: &Inner) -> bool {
 }
 
 /// Deadlines run out again when the results that waited at the start are in, or when that takes too long (S18).
-fn end_grace(inner: &Arc<Inner>, started: Instant) {
-    if inner.clock.thawed_at().is_some() {
+pub(super) fn end_grace(clock: &EngineClock, workflows: &Cursor, is_over: bool) {
+    if clock.thawed_at().is_some() {
         return;
     }
-    if inner.workflows.cursor().caught_up() {
-        inner.clock.thaw();
-    } else if started.elapsed() >= inner.config.start_grace {
+    if workflows.caught_up() {
+        clock.thaw();
+    } else if is_over {
         tracing::warn!("waiting results are not in yet; deadlines run out from now on all the same");
-        inner.clock.thaw();
+        clock.thaw();
     }
 }
 
 /// Arms what comes due in the store, and what is overdue there: its timer was lost, whatever the reason (S5). Most is
 /// read more than once; a tick that finds nothing due does nothing.
-fn arm(inner: &Arc<Inner>) {
-    let until = inner.clock.moment().now.plus(AHEAD);
+pub(super) fn arm(reader: &Reader, fabric: &Fabric) {
+    let until = fabric.clock.moment().now.plus(AHEAD);
     let mut from = Timestamp::ZERO;
     loop {
-        let due = match inner.reader.due_between(from, until, READ_AT_ONCE) {
+        let due = match reader.due_between(from, until, READ_AT_ONCE) {
             Ok(due) => due,
             Err(error) => {
                 tracing::error!(%error, "deadlines could not be read; tried again soon");
@@ -159,7 +160,7 @@ fn arm(inner: &Arc<Inner>) {
             }
         };
         let (count, last) = (due.len(), due.last().map(|(at, _)| *at));
-        inner.fabric.arm(due);
+        fabric.arm(due);
         match last {
             // Rows of one instant may be cut in two: that instant is read again.
             Some(last) if count == READ_AT_ONCE && last > from => from = last,

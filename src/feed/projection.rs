@@ -203,6 +203,14 @@ impl Projection {
         if self.changed.len() >= self.limits.changed { self.flush() } else { Ok(()) }
     }
 
+    /// All records up to `head` are taken in, and what frames there are behind the last of them have none: they are too.
+    fn reach(&mut self, head: Mark) {
+        if self.taken_in.position == head.position && self.taken_in.seq < head.seq {
+            self.taken_in = head;
+            self.shared.took_in(head, self.changed.len());
+        }
+    }
+
     /// Writes everything taken in, in one batch. Not durable before [`Projection::checkpoint`].
     ///
     /// # Errors

@@ -154,10 +154,14 @@ impl Log {
         }
         let listed = checkpoint::write(&self.disk, &self.dir, self.id, checkpoint, entities)?;
         let mark = Mark { seq: checkpoint.seq, hash: checkpoint.hash };
-        self.update(|superblock| superblock.checkpoint = mark)?;
+        // Never back: segments that the newer one covers may be gone.
+        let is_newer = mark.seq >= self.shelf.lock().checkpoint.seq;
+        if is_newer {
+            self.update(|superblock| superblock.checkpoint = mark)?;
+        }
         let surplus = {
             let mut shelf = self.shelf.lock();
-            shelf.checkpoint = mark;
+            shelf.checkpoint = if is_newer { mark } else { shelf.checkpoint };
             shelf.checkpoints.retain(|known| known.seq != listed.seq);
             shelf.checkpoints.push(listed);
             checkpoint::surplus(&mut shelf.checkpoints)

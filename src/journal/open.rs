@@ -66,10 +66,11 @@ impl Wal {
         disk.refuse_network(dir).map_err(Error::io("use", dir))?;
         disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
         sync_parent(disk, dir)?;
-        let found = examine(disk, dir, config.log_id)?;
+        let mut found = examine(disk, dir, config.log_id)?;
         if let Some(dirt) = &found.survey.dirt {
             tail::clean(disk, &dirt.cut.file, dirt.cut.offset, dirt.end)?;
         }
+        set_aside(disk, dir, &mut found.shelf)?;
         let was_clean = found.superblocks.now().clean.is_some();
         let epoch = 1 + found.superblocks.highest_epoch().max(found.survey.head.epoch);
         let newest = found.shelf.live.last_key_value().map_or(0, |(&number, _)| number);
@@ -123,6 +124,22 @@ impl Log {
             was_clean,
         })
     }
+}
+
+/// A segment that was being begun when the process died, and that the superblock does not know, has the name that the next
+/// one will get. It gets another: upkeep would else zero the new segment, frames and all, for the old one.
+fn set_aside(disk: &SharedDisk, dir: &Path, shelf: &mut Shelf) -> Result<(), Error> {
+    let newest = shelf.live.last_key_value().map_or(0, |(&number, _)| number);
+    for index in 0..shelf.scrap.len() {
+        let old = shelf.scrap[index].clone();
+        let name = old.file_name().unwrap_or_default().to_string_lossy();
+        if segment::number_of(&name).is_some_and(|number| number > newest) {
+            let spare = shelf.spare_path(dir);
+            disk.rename(&old, &spare).map_err(Error::io("rename", &old))?;
+            shelf.scrap[index] = spare;
+        }
+    }
+    Ok(())
 }
 
 /// The directory's own name must be as durable as what is acknowledged in it.

@@ -2,7 +2,7 @@
 
 use super::{Batch, Error, Range, Read, Row, Store, Table};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -16,17 +16,27 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Inner {
     rows: Rows,
-    /// What undoes each write since the last sync, oldest first: the key and what it held before.
-    unsynced: Vec<(Vec<u8>, Option<Vec<u8>>)>,
+    /// What undoes each write since the last sync, oldest first: its batch, the key and what it held before.
+    unsynced: Vec<(u64, Vec<u8>, Option<Vec<u8>>)>,
+    batches: u64,
 }
 
 impl MemoryStore {
     /// Loses each unsynced write for which `lost` says so, as a disk may that was cut off and wrote in any order.
-    /// `lost` is called once per write, newest first.
-    pub fn crash(&self, mut lost: impl FnMut() -> bool) {
+    /// `lost` is asked with the number of the write's batch, newest first; of the writes of one key, the newest that is
+    /// not lost counts.
+    pub fn crash(&self, mut lost: impl FnMut(u64) -> bool) {
         let mut inner = self.inner.lock();
         let undo = std::mem::take(&mut inner.unsynced);
-        for (key, before) in undo.into_iter().rev().filter(|_| lost()) {
+        let mut there = BTreeSet::new();
+        for (batch, key, before) in undo.into_iter().rev() {
+            if there.contains(&key) {
+                continue;
+            }
+            if !lost(batch) {
+                there.insert(key);
+                continue;
+            }
             match before {
                 Some(value) => inner.rows.insert(key, value),
                 None => inner.rows.remove(&key),
@@ -52,12 +62,14 @@ impl Read for MemoryStore {
 impl Store for MemoryStore {
     fn write(&self, batch: &Batch) -> Result<(), Error> {
         let mut inner = self.inner.lock();
+        inner.batches += 1;
+        let number = inner.batches;
         for (key, value) in batch.rows() {
             let before = match value {
                 Some(value) => inner.rows.insert(key.to_vec(), value.to_vec()),
                 None => inner.rows.remove(key),
             };
-            inner.unsynced.push((key.to_vec(), before));
+            inner.unsynced.push((number, key.to_vec(), before));
         }
         Ok(())
     }
@@ -73,7 +85,7 @@ impl Store for MemoryStore {
 
     fn view(&self) -> Box<dyn Read> {
         let rows = self.inner.lock().rows.clone();
-        Box::new(MemoryStore { inner: Mutex::new(Inner { rows, unsynced: Vec::new() }) })
+        Box::new(MemoryStore { inner: Mutex::new(Inner { rows, ..Inner::default() }) })
     }
 }
 

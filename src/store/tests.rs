@@ -85,9 +85,14 @@ fn an_unsynced_write_may_be_lost_and_a_synced_one_not() {
     store.sync().unwrap();
     put(b"a", b"2");
     put(b"b", b"1");
-    store.crash(|| true);
+    store.crash(|_| true);
     assert_eq!(store.get(Table::Meta, b"a").unwrap(), Some(b"1".to_vec()));
     assert_eq!(store.get(Table::Meta, b"b").unwrap(), None);
+    put(b"a", b"3");
+    put(b"a", b"4");
+    let mut newest = true;
+    store.crash(|_| !std::mem::take(&mut newest));
+    assert_eq!(store.get(Table::Meta, b"a").unwrap(), Some(b"4".to_vec()), "whatever became of the one before");
 }
 
 #[test]

@@ -55,6 +55,15 @@ pub struct Parts {
     pub attach: Box<dyn FnOnce() + Send>,
 }
 
+/// Where the log is read, which may block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// On another thread.
+    Aside,
+    /// At once: a simulator has no other thread, and its disk does not block (S14).
+    Here,
+}
+
 /// Why the thread ended.
 #[derive(Debug)]
 pub enum Stopped {
@@ -86,9 +95,15 @@ impl WorkflowThread {
         let (stopping, counted) = (Arc::clone(&stop), Arc::clone(&vitals));
         let thread = std::thread::Builder::new().name("workflows".to_owned()).spawn(move || {
             let local = tokio::task::LocalSet::new();
-            local.block_on(&runtime, async move { Driver::new(parts, stopping, counted).run().await })
+            local.block_on(&runtime, async move { Driver::new(parts, stopping, counted, Reading::Aside).run().await })
         })?;
         Ok(WorkflowThread { inlet, stop, vitals, cursor, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// What the thread does, for a simulator that has no other thread: to be polled where the lane of `parts` is the
+    /// current one. Ends when the log has stopped.
+    pub async fn run_here(parts: Parts) -> Stopped {
+        Driver::new(parts, Arc::default(), Arc::default(), Reading::Here).run().await
     }
 
     /// How it is doing.
@@ -143,12 +158,13 @@ struct Driver {
     callbacks: mpsc::Receiver<Callback>,
     shipments: mpsc::Receiver<Dispatched>,
     reading: Option<LocalBoxFuture<'static, Result<Vec<Arc<Committed>>, Error>>>,
+    reads: Reading,
     /// The last reading brought nothing: the log is not readable up to its head yet.
     starved: bool,
 }
 
 impl Driver {
-    fn new(parts: Parts, stop: Arc<AtomicBool>, vitals: Arc<Vitals>) -> Driver {
+    fn new(parts: Parts, stop: Arc<AtomicBool>, vitals: Arc<Vitals>, reads: Reading) -> Driver {
         let Parts { config, inlet, source, cursor, head, clock, provider, warehouse, attach } = parts;
         attach();
         let (to_us, callbacks) = mpsc::channel(UNASKED);
@@ -170,6 +186,7 @@ impl Driver {
             callbacks,
             shipments,
             reading: None,
+            reads,
             starved: false,
         }
     }
@@ -225,8 +242,12 @@ impl Driver {
         {
             let source = Arc::clone(&self.source);
             let pause = if self.starved { READ_PAUSE } else { Duration::ZERO };
+            let reads = self.reads;
             self.reading = Some(Box::pin(async move {
                 tokio::time::sleep(pause).await;
+                if reads == Reading::Here {
+                    return source.read(from, READ_BYTES);
+                }
                 match tokio::task::spawn_blocking(move || source.read(from, READ_BYTES)).await {
                     Ok(read) => read,
                     Err(panic) => std::panic::resume_unwind(panic.into_panic()),

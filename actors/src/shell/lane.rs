@@ -99,6 +99,12 @@ impl Lane {
         LANE.try_with(|cell| cell.borrow().clone()).ok().flatten()
     }
 
+    /// Makes `lane` this thread's lane, or none, and gives back the one before: for a simulator that plays several
+    /// threads on one.
+    pub fn swap(lane: Option<Rc<Lane>>) -> Option<Rc<Lane>> {
+        LANE.with(|cell| std::mem::replace(&mut *cell.borrow_mut(), lane))
+    }
+
     /// Forgets this thread's lane; for tests that start several in turn on one thread.
     pub fn forget() {
         LANE.with(|cell| cell.borrow_mut().take());

@@ -20,6 +20,8 @@ pub struct State {
     pub capacity: u64,
     /// What is written to this file comes out wrong, but for its beginning.
     pub garbled: Option<PathBuf>,
+    /// Syncs do nothing, and say that they have.
+    pub lies: bool,
     pub nodes: BTreeMap<u64, Node>,
     pub names: Names,
     /// Inode to the handle that locked it.
@@ -34,6 +36,8 @@ pub struct State {
 #[derive(Default)]
 pub struct Node {
     pub now: Vec<u8>,
+    /// Opened past the page cache: what is read is what is on the disk.
+    pub is_direct: bool,
     durable: Vec<u8>,
     unsynced: Vec<Write>,
 }
@@ -62,6 +66,7 @@ impl State {
             life: 0,
             capacity: u64::MAX,
             garbled: None,
+            lies: false,
             nodes: BTreeMap::new(),
             names: Names::new(),
             locks: BTreeMap::new(),
@@ -153,8 +158,29 @@ impl State {
         Ok(())
     }
 
+    /// A write of its own, which may fail.
+    pub fn write_step(&mut self, inode: u64, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let done = self.step(|state| state.write(inode, offset, bytes));
+        if done.as_ref().is_err_and(|error| error.kind() != io::ErrorKind::StorageFull) {
+            self.settle(inode);
+        }
+        done
+    }
+
+    /// After a failure: no cache hides what is on the disk of a file that is read past it.
+    fn settle(&mut self, inode: u64) {
+        if !self.off && self.nodes.get(&inode).is_some_and(|node| node.is_direct) {
+            let node = self.nodes.remove(&inode).unwrap_or_default();
+            let node = self.crashed(node);
+            self.nodes.insert(inode, node);
+        }
+    }
+
     pub fn sync(&mut self, inode: u64) -> io::Result<()> {
         let done = self.step(|state| {
+            if state.lies {
+                return Ok(());
+            }
             let node = state.nodes.entry(inode).or_default();
             let (doomed, synced) = std::mem::take(&mut node.unsynced).into_iter().partition(|write| write.doomed);
             node.unsynced = doomed;
@@ -165,6 +191,7 @@ impl State {
         });
         if done.is_err() {
             self.nodes.entry(inode).or_default().unsynced.iter_mut().for_each(|write| write.doomed = true);
+            self.settle(inode);
         }
         done
     }
@@ -217,7 +244,7 @@ impl State {
                 start = end;
             }
         }
-        Node { now: bytes.clone(), durable: bytes, unsynced: Vec::new() }
+        Node { now: bytes.clone(), is_direct: node.is_direct, durable: bytes, unsynced: Vec::new() }
     }
 
     pub fn damage(&mut self, path: &Path, offset: u64, change: impl FnOnce(&mut [u8])) -> bool {
@@ -235,7 +262,7 @@ impl State {
     pub fn place(&mut self, path: &Path, bytes: &[u8]) {
         let inode = self.next_inode;
         self.next_inode += 1;
-        self.nodes.insert(inode, Node { now: bytes.to_owned(), durable: bytes.to_owned(), unsynced: Vec::new() });
+        self.nodes.insert(inode, Node { now: bytes.to_owned(), durable: bytes.to_owned(), ..Node::default() });
         self.names.insert(path.to_owned(), inode);
         self.durable_names.insert(path.to_owned(), inode);
     }

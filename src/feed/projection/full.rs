@@ -131,23 +131,28 @@ pub fn entities(log: &Log) -> Result<(Mark, Vec<Snapshot>), Error> {
     Ok((applied.mark, entities))
 }
 
-/// Fills an empty store with the rows of a full checkpoint; how far it goes.
+/// Fills an empty store with the rows of a full checkpoint; how far it goes. The store says so only when all of it is
+/// durable: half of it would else be believed.
 ///
 /// # Errors
 /// [`Error::Lost`] when the rows make no sense; [`Error`] when they cannot be read or written.
 pub fn restore(rows: impl Iterator<Item = Result<Row, Error>>, store: &dyn Store) -> Result<Mark, Error> {
     let senseless = || Error::Lost("a row of the full checkpoint: it makes no sense".to_owned());
-    let mut batch = Batch::default();
+    let (mut batch, mut meta) = (Batch::default(), Batch::default());
     for (count, row) in rows.enumerate() {
         let (key, value) = row?;
         let (&table, key) = key.split_first().ok_or_else(senseless)?;
-        batch.put(Table::from_number(table).ok_or_else(senseless)?, key, value);
+        let table = Table::from_number(table).ok_or_else(senseless)?;
+        let into = if table == Table::Meta { &mut meta } else { &mut batch };
+        into.put(table, key, value);
         if count % ROWS == ROWS - 1 {
             store.write(&batch)?;
             batch.clear(usize::MAX);
         }
     }
     store.write(&batch)?;
+    store.sync()?;
+    store.write(&meta)?;
     store.sync()?;
     Ok(read_applied(store)?.ok_or_else(senseless)?.mark)
 }

@@ -151,6 +151,7 @@ fn rebuild(start: &Start<'_>, open: OpenStore<'_>) -> Result<(Projection, u64), 
 fn follow(projection: &mut Projection, start: &Start<'_>) -> Result<u64, Error> {
     let after = projection.taken_in().position;
     let frames = read(start, after, start.head.position, &mut |frame| projection.ingest(frame))?;
+    projection.reach(start.head.into());
     projection.flush()?;
     Ok(frames)
 }

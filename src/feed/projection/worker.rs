@@ -12,7 +12,7 @@ use super::full::FullCheckpoint;
 use super::{Error, Mark, Projection, Reader};
 use crate::feed::FrameSource;
 use crate::metrics;
-use inbox::{Ask, Inbox};
+use inbox::{Ask, Inbox, Work};
 use stampede_actors::record::Position;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -67,14 +67,11 @@ impl Worker {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(mut projection: Projection, frames: Arc<dyn FrameSource>, pace: Pace) -> std::io::Result<Worker> {
-        let (inbox, reader) = (Arc::new(Inbox::default()), projection.reader());
-        // What a recovery reads again was counted by an earlier process.
-        projection.tell_of_holds(metrics::hold_ended);
-        let (now, swept_at) = (Instant::now(), projection.taken_in().position);
-        let mut run = Run { projection, frames, pace, inbox: Arc::clone(&inbox), flushed: now, swept: now, swept_at };
+    pub fn start(projection: Projection, frames: Arc<dyn FrameSource>, pace: Pace) -> std::io::Result<Worker> {
+        let mut run = Stepped::new(projection, frames, pace, Instant::now());
+        let handle = run.handle();
         let thread = std::thread::Builder::new().name("projection".to_owned()).spawn(move || run.until_closed())?;
-        Ok(Worker { handle: Handle { inbox, reader }, thread: Some(thread) })
+        Ok(Worker { handle, thread: Some(thread) })
     }
 
     /// Asks the thread for something.
@@ -166,7 +163,8 @@ impl Handle {
     }
 }
 
-struct Run {
+/// What the thread does, a turn at a time: a simulator takes them by hand (S14).
+pub struct Stepped {
     projection: Projection,
     frames: Arc<dyn FrameSource>,
     pace: Pace,
@@ -177,7 +175,55 @@ struct Run {
     swept_at: Position,
 }
 
-impl Run {
+impl Stepped {
+    /// Begins at `now`. Frames that were committed before it listened are read from `frames`.
+    #[must_use]
+    pub fn new(mut projection: Projection, frames: Arc<dyn FrameSource>, pace: Pace, now: Instant) -> Stepped {
+        // What a recovery reads again was counted by an earlier process.
+        projection.tell_of_holds(metrics::hold_ended);
+        let swept_at = projection.taken_in().position;
+        Stepped { projection, frames, pace, inbox: Arc::default(), flushed: now, swept: now, swept_at }
+    }
+
+    /// Asks it for something, and listens to the log for it.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { inbox: Arc::clone(&self.inbox), reader: self.projection.reader() }
+    }
+
+    /// One turn with what has come until `now`, without waiting for more.
+    ///
+    /// # Errors
+    /// [`Error`]; whoever waits has been told, and no further turn may be taken.
+    pub fn step(&mut self, now: Instant) -> Result<(), Error> {
+        let work = self.inbox.take_now();
+        let done = self.turn(work, || now);
+        if let Err(error) = &done {
+            self.projection.doubt(error);
+            self.projection.stop(error.to_string());
+            self.inbox.abandon();
+        }
+        done.map(drop)
+    }
+
+    /// As [`Handle::checkpoint`], on this thread.
+    ///
+    /// # Errors
+    /// [`Error`]; whoever waits has been told, and no further turn may be taken.
+    pub fn checkpoint(&mut self) -> Result<Mark, Error> {
+        let done = self.projection.checkpoint();
+        done.inspect_err(|error| self.projection.stop(error.to_string()))
+    }
+
+    /// As [`Handle::full_checkpoint`], on this thread.
+    ///
+    /// # Errors
+    /// [`Error`]; whoever waits has been told, and no further turn may be taken.
+    pub fn full_checkpoint(&mut self) -> Result<FullCheckpoint, Error> {
+        let done = self.projection.full_checkpoint();
+        done.inspect_err(|error| self.projection.stop(error.to_string()))
+    }
+
     fn until_closed(&mut self) {
         let why = match catch_unwind(AssertUnwindSafe(|| self.work())) {
             Ok(Ok(())) => "it was closed".to_owned(),
@@ -198,35 +244,42 @@ impl Run {
         loop {
             let due = self.flushed + self.pace.flush_every;
             let work = self.inbox.take(self.pace.look_every, due);
-            for frame in &work.frames {
-                self.take_in(frame)?;
-            }
-            self.catch_up(work.head)?;
-            let wanted = work.flush_to.is_some_and(|position| position > self.projection.reader().written().position);
-            if wanted || work.closed || self.flushed.elapsed() >= self.pace.flush_every {
-                self.projection.flush()?;
-                self.flushed = Instant::now();
-            }
-            if work.frames.is_empty() || self.swept.elapsed() >= SWEEP_EVERY {
-                self.projection.restate(RESTATED)?;
-            }
-            for ask in work.asks {
-                // Nobody left to hear the answer: nothing to do about it.
-                match ask {
-                    Ask::Checkpoint(answer) => drop(answer.send(self.projection.checkpoint()?)),
-                    Ask::Full(answer) => drop(answer.send(self.projection.full_checkpoint()?)),
-                }
-            }
-            if work.closed {
+            if self.turn(work, Instant::now)? {
                 return Ok(());
             }
-            if self.swept.elapsed() >= SWEEP_EVERY {
-                self.swept = Instant::now();
-                let busy = self.projection.taken_in().position.0 - self.swept_at.0 > BUSY;
-                self.swept_at = self.projection.taken_in().position;
-                self.projection.sweep(if busy { self.pace.sweep_rows / 10 } else { self.pace.sweep_rows })?;
+        }
+    }
+
+    /// Does what has come. Says whether it was the last.
+    fn turn(&mut self, work: Work, now: impl Fn() -> Instant) -> Result<bool, Error> {
+        for frame in &work.frames {
+            self.take_in(frame)?;
+        }
+        self.catch_up(work.head)?;
+        let idle = work.frames.is_empty();
+        let wanted = work.flush_to.is_some_and(|position| position > self.projection.reader().written().position);
+        if wanted || work.closed || now() >= self.flushed + self.pace.flush_every {
+            self.projection.flush()?;
+            self.flushed = now();
+        }
+        let due = !work.closed && now() >= self.swept + SWEEP_EVERY;
+        if idle || due {
+            self.projection.restate(RESTATED)?;
+        }
+        for ask in work.asks {
+            // Nobody left to hear the answer: nothing to do about it.
+            match ask {
+                Ask::Checkpoint(answer) => drop(answer.send(self.projection.checkpoint()?)),
+                Ask::Full(answer) => drop(answer.send(self.projection.full_checkpoint()?)),
             }
         }
+        if due {
+            self.swept = now();
+            let busy = self.projection.taken_in().position.0 - self.swept_at.0 > BUSY;
+            self.swept_at = self.projection.taken_in().position;
+            self.projection.sweep(if busy { self.pace.sweep_rows / 10 } else { self.pace.sweep_rows })?;
+        }
+        Ok(work.closed)
     }
 
     fn take_in(&mut self, frame: &crate::journal::Committed) -> Result<(), Error> {

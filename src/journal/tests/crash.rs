@@ -106,6 +106,8 @@ fn s02_a_power_cut_at_any_step_loses_nothing_acknowledged() {
             disk.kill();
             let mut rig = demand(&disk, &tiny(), acknowledged, &what);
             rig.frame(3);
+            // Also what upkeep makes of the files that the crash has left.
+            rig.tend().unwrap_or_else(|error| panic!("{what}: {error}"));
             acknowledged = rig.queue.committed().0;
             disk.power_cut();
             disk.restart();

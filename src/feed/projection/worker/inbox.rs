@@ -52,8 +52,12 @@ impl Inbox {
             work.asleep = true;
             self.bell.wait_until(&mut work, due);
         }
-        let (head, closed) = (work.head, work.closed);
-        std::mem::replace(&mut *work, Work { head, closed, ..Work::default() })
+        work.take()
+    }
+
+    /// What has come, without waiting.
+    pub fn take_now(&self) -> Work {
+        self.work.lock().take()
     }
 
     pub fn want_flush(&self, position: Position) {
@@ -87,6 +91,11 @@ impl Inbox {
 }
 
 impl Work {
+    fn take(&mut self) -> Work {
+        let (head, closed) = (self.head, self.closed);
+        std::mem::replace(self, Work { head, closed, ..Work::default() })
+    }
+
     fn is_urgent(&self) -> bool {
         self.closed || self.flush_to.is_some() || !self.asks.is_empty()
     }

@@ -13,7 +13,8 @@ use stampede_actors::sku::{Remembered, RememberedKey};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Longest that a load waits for the projection. Its commands wait as long; then they are refused, and may try again.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -56,17 +57,46 @@ impl Loading {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(handle: Handle, threads: usize) -> std::io::Result<Loading> {
-        let queue = Arc::new(Queue::default());
+        let loading = Loading::stepped(handle);
         for number in 0..threads.max(1) {
-            let (queue, handle) = (Arc::clone(&queue), handle.clone());
+            let (queue, handle) = (Arc::clone(&loading.queue), loading.handle.clone());
             std::thread::Builder::new().name(format!("loader-{number}")).spawn(move || {
                 while let Some((job, outlook)) = queue.next(&handle) {
-                    let loaded = outlook.and_then(|()| guarded(&handle, &job.entity));
-                    (job.on_loaded)(loaded.map_err(|error| error.to_string()));
+                    job.done(outlook, &handle);
                 }
             })?;
         }
-        Ok(Loading { handle, queue })
+        Ok(loading)
+    }
+
+    /// Without a thread: somebody calls [`Loading::step`].
+    #[must_use]
+    pub fn stepped(handle: Handle) -> Loading {
+        Loading { handle, queue: Arc::default() }
+    }
+
+    /// Does one load that need not wait. `false`: there is none.
+    pub fn step(&self) -> bool {
+        let next = {
+            let mut waiting = self.queue.waiting.lock();
+            waiting.next(&self.handle)
+        };
+        let Some((job, outlook)) = next else { return false };
+        job.done(outlook, &self.handle);
+        true
+    }
+
+    /// Forgets what waits, unanswered: the process that asked is gone.
+    pub fn abandon(&self) {
+        let mut waiting = self.queue.waiting.lock();
+        (waiting.jobs, waiting.parked) = (VecDeque::new(), VecDeque::new());
+    }
+}
+
+impl Job {
+    fn done(self, outlook: Result<(), Error>, handle: &Handle) {
+        let loaded = outlook.and_then(|()| guarded(handle, &self.entity));
+        (self.on_loaded)(loaded.map_err(|error| error.to_string()));
     }
 }
 
@@ -116,11 +146,8 @@ impl Queue {
     fn next(&self, handle: &Handle) -> Option<(Job, Result<(), Error>)> {
         let mut waiting = self.waiting.lock();
         loop {
-            if let Some(ripe) = waiting.ripe(handle) {
-                return Some(ripe);
-            }
-            if let Some(job) = waiting.jobs.pop_front() {
-                return Some((job, Ok(())));
+            if let Some(next) = waiting.next(handle) {
+                return Some(next);
             }
             if waiting.closed {
                 return None;
@@ -135,6 +162,11 @@ impl Queue {
 }
 
 impl Waiting {
+    /// A load to be done now, and whether it may go ahead.
+    fn next(&mut self, handle: &Handle) -> Option<(Job, Result<(), Error>)> {
+        self.ripe(handle).or_else(|| self.jobs.pop_front().map(|job| (job, Ok(()))))
+    }
+
     /// A load that need not wait for the projection any more, or must not.
     fn ripe(&mut self, handle: &Handle) -> Option<(Job, Result<(), Error>)> {
         let (_, first_due) = self.parked.front()?;

@@ -1,0 +1,132 @@
+//! Is a history linearisable? The search of Wing and Gong with the memory of Lowe: operations are put one after the other,
+//! each while it was under way, and whatever was tried in vain is not tried again.
+//!
+//! A history is linearisable when its operations can be put into one order in which each is legal, and in which whatever
+//! had returned before another was invoked comes before it. It is so as a whole when it is so for each object (Herlihy and
+//! Wing): so one SKU is looked at after the other.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+/// An operation, and between which two moments it was under way. No two moments of a history are the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Operation<A> {
+    pub invoked: u64,
+    pub returned: u64,
+    pub act: A,
+}
+
+/// What an object does, one act after the other.
+pub trait Spec: Clone + Eq + Hash {
+    type Act;
+
+    /// The object afterwards; `None`: the act is not legal now.
+    fn step(&self, act: &Self::Act) -> Option<Self>;
+}
+
+/// What the search came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Linearisable,
+    /// There is no such order. So many operations could be put at most.
+    Not(usize),
+    /// The search was given up.
+    Undecided,
+}
+
+/// Steps after which the search is given up, for each operation.
+const STEPS: usize = 2_000;
+
+/// A moment in the list of those that are not passed yet.
+struct Moments {
+    /// Of each moment: which operation, and is it its return?
+    of: Vec<(usize, bool)>,
+    next: Vec<usize>,
+    before: Vec<usize>,
+    /// Of each operation: its two moments.
+    places: Vec<[usize; 2]>,
+}
+
+impl Moments {
+    /// The list begins and ends at this index.
+    const NONE: usize = 0;
+
+    fn new<A>(operations: &[Operation<A>]) -> Moments {
+        let mut times: Vec<(u64, bool, usize)> = Vec::with_capacity(operations.len() * 2);
+        for (index, operation) in operations.iter().enumerate() {
+            times.extend([(operation.invoked, false, index), (operation.returned, true, index)]);
+        }
+        times.sort_unstable();
+        let mut of = vec![(usize::MAX, false)];
+        let mut places = vec![[0; 2]; operations.len()];
+        for (_, is_return, index) in times {
+            places[index][usize::from(is_return)] = of.len();
+            of.push((index, is_return));
+        }
+        let count = of.len();
+        let next = (0..count).map(|at| (at + 1) % count).collect();
+        let before = (0..count).map(|at| (at + count - 1) % count).collect();
+        Moments { of, next, before, places }
+    }
+
+    fn first(&self) -> usize {
+        self.next[Moments::NONE]
+    }
+
+    fn take(&mut self, operation: usize) {
+        for at in self.places[operation] {
+            let (before, next) = (self.before[at], self.next[at]);
+            self.next[before] = next;
+            self.before[next] = before;
+        }
+    }
+
+    /// Undoes the last [`Moments::take`] that is not undone.
+    fn put_back(&mut self, operation: usize) {
+        for at in self.places[operation].into_iter().rev() {
+            let (before, next) = (self.before[at], self.next[at]);
+            self.next[before] = at;
+            self.before[next] = at;
+        }
+    }
+}
+
+/// Looks for an order.
+pub fn linearise<S: Spec>(begin: &S, operations: &[Operation<S::Act>]) -> Verdict {
+    let mut moments = Moments::new(operations);
+    let mut state = begin.clone();
+    let mut done = vec![0_u64; operations.len().div_ceil(64)];
+    let mut tried: HashSet<(Vec<u64>, S)> = HashSet::new();
+    let mut order: Vec<(usize, S)> = Vec::with_capacity(operations.len());
+    let (mut at, mut furthest, mut steps) = (moments.first(), 0, 0);
+    while moments.first() != Moments::NONE {
+        steps += 1;
+        if steps > STEPS * operations.len() {
+            return Verdict::Undecided;
+        }
+        let (index, is_return) = moments.of[at];
+        if at != Moments::NONE && !is_return {
+            let after = state.step(&operations[index].act);
+            if let Some(after) = after {
+                done[index / 64] |= 1 << (index % 64);
+                if tried.insert((done.clone(), after.clone())) {
+                    order.push((index, std::mem::replace(&mut state, after)));
+                    furthest = furthest.max(order.len());
+                    moments.take(index);
+                    at = moments.first();
+                    continue;
+                }
+                done[index / 64] &= !(1 << (index % 64));
+            }
+            at = moments.next[at];
+            continue;
+        }
+        // Something has returned that could not be put anywhere: the last one was put wrongly.
+        let Some((last, before)) = order.pop() else { return Verdict::Not(furthest) };
+        state = before;
+        done[last / 64] &= !(1 << (last % 64));
+        moments.put_back(last);
+        at = moments.next[moments.places[last][0]];
+    }
+    Verdict::Linearisable
+}
