@@ -4,6 +4,7 @@ pub mod completions;
 pub mod dev;
 pub mod doctor;
 pub mod explain;
+pub mod export;
 pub mod import;
 pub mod keys;
 pub mod logging;
@@ -40,7 +41,7 @@ pub enum Exit {
     /// A demo, a load or a measurement that proves nothing: the load never got as far as to test the promise, or the
     /// machine was too unsteady.
     Void = 4,
-    /// An invariant is violated, or the log is corrupt.
+    /// An invariant is violated, the log is corrupt, or an export is not genuine or not complete.
     Violated = 99,
 }
 
@@ -113,8 +114,10 @@ enum Command {
     Bench(bench::Options),
     /// Import SKUs, locations, units and prices from a CSV file.
     Import(import::Args),
-    /// Read a stopped server's whole log back and check every invariant.
+    /// Read a stopped server's whole log back and check every invariant; or check an export against a root.
     Verify(verify::Args),
+    /// Write the records of some SKUs and of their orders as a file that proves itself on another machine.
+    Export(export::Args),
     /// Create, list and revoke API keys; a running server sees the change within a second.
     Keys(keys::Args),
     /// Check this machine: ports, limits, clock, disk, memory, data directory.
@@ -142,6 +145,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Load(options) => load::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Verify(args) => verify::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Doctor(args) => doctor::run(&args),

@@ -44,13 +44,14 @@ mod vitals;
 mod wal;
 mod writer;
 
+pub(crate) use chain::Chain;
 pub use checkpoint::Checkpoint;
 pub use frame::FrameBody;
 pub use group::{GroupCommit, Next};
 pub use log::{Log, RESERVE};
 pub use open::{Inspected, Opened};
 pub use queue::Queue;
-pub use reader::Reader;
+pub use reader::{RawFrame, Reader};
 pub use thread::LogThread;
 pub use upkeep::Upkeep;
 pub use vitals::{Health, Vitals};

@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod disk;
 pub mod engine;
+pub mod export;
 pub mod feed;
 pub mod http;
 pub mod import;

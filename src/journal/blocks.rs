@@ -78,6 +78,12 @@ impl Blocks {
         self.offset += bytes as u64;
     }
 
+    /// The `bytes` that were just moved over; only until something further is looked at.
+    #[must_use]
+    pub fn passed(&self, bytes: usize) -> &[u8] {
+        &self.buf[self.start.saturating_sub(bytes)..self.start]
+    }
+
     /// Forgets what was read beyond the position: a writer may have written there since. An archive never changes.
     pub fn refresh(&mut self) {
         if let Source::Segment { .. } = self.source {

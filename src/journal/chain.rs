@@ -3,7 +3,7 @@
 use super::blocks::Blocks;
 use super::frame::{self, HEADER, Header};
 use super::segment::Start;
-use super::{Head, LogId};
+use super::{Hash, Head, LogId};
 use crate::disk::BLOCK;
 use std::io;
 
@@ -63,25 +63,32 @@ impl Chain {
         if let Some(what) = frame::fault(&header, frame) {
             return Ok(Found::Torn(what));
         }
-        self.head = Head {
-            seq: header.seq,
-            hash: frame::hash(&frame[..HEADER]),
-            position: header.last(),
-            at: header.at,
-            epoch: header.epoch,
-        };
+        self.head = header.head(frame::hash(&frame[..HEADER]));
         Ok(Found::Next(header))
+    }
+
+    /// Moves on to a frame of which there is only the header, and its hash.
+    ///
+    /// # Errors
+    /// Why it cannot follow here.
+    pub fn follow(&mut self, header: &Header, hash: Hash) -> Result<(), &'static str> {
+        if header.log != self.log {
+            return Err("the frame is of another log");
+        }
+        self.misfit(header).map_or(Ok(()), Err)?;
+        self.head = header.head(hash);
+        Ok(())
     }
 
     fn misfit(&self, header: &Header) -> Option<&'static str> {
         let head = &self.head;
-        if header.seq != head.seq + 1 {
+        if header.seq != head.seq.wrapping_add(1) {
             return Some("a frame of another number is here");
         }
         if header.prev != head.hash {
             return Some("the frame does not name the hash of the one before");
         }
-        if header.first.0 != head.position.0 + 1 {
+        if header.first.0 != head.position.0.wrapping_add(1) {
             return Some("the frame's positions do not follow those before");
         }
         if header.epoch < head.epoch {

@@ -10,7 +10,7 @@
 //! 140 bytes: the header without its CRC.
 
 use super::merkle::Merkle;
-use super::{Hash, LogId, Seq};
+use super::{Hash, Head, LogId, Seq};
 use crate::disk::{AlignedBuf, whole_blocks};
 use stampede_actors::codec;
 use stampede_actors::record::{Position, Record};
@@ -75,7 +75,8 @@ impl Header {
         (fields.u32()? == crc(&bytes[..HASHED])).then_some(header)
     }
 
-    fn write(&self, bytes: &mut [u8]) -> Hash {
+    /// Writes the header in front of a frame; the frame's hash.
+    pub(crate) fn write(&self, bytes: &mut [u8]) -> Hash {
         bytes[0..4].copy_from_slice(&MAGIC.to_le_bytes());
         bytes[4..6].copy_from_slice(&VERSION.to_le_bytes());
         bytes[6..8].copy_from_slice(&[0; 2]);
@@ -104,7 +105,14 @@ impl Header {
     /// Position of the last record up to and with this frame.
     #[must_use]
     pub fn last(&self) -> Position {
-        Position(self.first.0 + u64::from(self.records) - 1)
+        // Whoever forges a header may begin it anywhere.
+        Position(self.first.0.saturating_add(u64::from(self.records)).saturating_sub(1))
+    }
+
+    /// The log's end when this is its last frame, with this hash.
+    #[must_use]
+    pub fn head(&self, hash: Hash) -> Head {
+        Head { seq: self.seq, hash, position: self.last(), at: self.at, epoch: self.epoch }
     }
 }
 
@@ -282,10 +290,21 @@ pub fn record_bytes<'a>(header: &Header, frame: &'a [u8]) -> Result<Vec<&'a [u8]
 /// # Errors
 /// What does not add up.
 pub fn records(header: &Header, frame: &[u8]) -> Result<Vec<Record>, String> {
-    record_bytes(header, frame)?
-        .into_iter()
-        .map(|bytes| codec::decode_record(bytes).map_err(|error| format!("a record cannot be decoded: {error}")))
-        .collect()
+    let decode = |(index, bytes)| {
+        codec::decode_record(bytes).map_err(|error| format!("record {index} of the frame cannot be decoded: {error}"))
+    };
+    record_bytes(header, frame)?.into_iter().enumerate().map(decode).collect()
+}
+
+/// Where in a frame, whose records were read already, the one with this index begins: at its length.
+#[must_use]
+pub fn offset_of(frame: &[u8], record: usize) -> usize {
+    let mut offset = HEADER;
+    for _ in 0..record {
+        let Some(len) = frame.get(offset..).and_then(|rest| rest.first_chunk()) else { break };
+        offset += RECORD_HEAD + u32::from_le_bytes(*len) as usize;
+    }
+    offset
 }
 
 /// Is the Merkle root that of the records? For the full verification; a replay relies on CRC and chain.

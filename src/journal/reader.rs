@@ -1,12 +1,12 @@
 //! Reads committed frames in order, through archive and live segments, while the log goes on.
 
-use super::archive;
+use super::archive::{self, Archive};
 use super::blocks::Blocks;
 use super::chain::{Chain, Found};
 use super::frame::{self, Header};
 use super::log::Log;
 use super::segment::{FIRST_FRAME, Start};
-use super::{Committed, Corrupt, Error, Seq};
+use super::{Committed, Corrupt, Error, Hash, Seq};
 use crate::disk::{Access, AlignedBuf, BLOCK};
 use stampede_actors::record::Position;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,19 @@ pub struct Reader {
     with_roots: bool,
     /// Where the last frame begins in the run's file.
     last_at: u64,
+    /// Its header.
+    last: Header,
+}
+
+/// A frame as it was written.
+#[derive(Debug, Clone, Copy)]
+pub struct RawFrame<'a> {
+    /// Its header.
+    pub header: Header,
+    /// Its hash.
+    pub hash: Hash,
+    /// All of it.
+    pub bytes: &'a [u8],
 }
 
 /// A segment that is being read, live or archived.
@@ -29,6 +42,7 @@ struct Run {
     path: PathBuf,
     start: Start,
     blocks: Blocks,
+    archived: bool,
 }
 
 impl Reader {
@@ -42,7 +56,16 @@ impl Reader {
             }
         };
         log.reader_moved(id, Some(run.start.number));
-        Ok(Reader { log, id, chain: Chain::at(&run.start), run, from, with_roots: false, last_at: 0 })
+        Ok(Reader {
+            log,
+            id,
+            chain: Chain::at(&run.start),
+            run,
+            from,
+            with_roots: false,
+            last_at: 0,
+            last: Header::default(),
+        })
     }
 
     /// Checks the Merkle root of every frame as well: what `verify` wants, and a replay need not.
@@ -58,22 +81,29 @@ impl Reader {
     /// Damage, with file and offset; what the disk says.
     #[allow(clippy::should_implement_trait)] // no iterator: it does not end, and fails
     pub fn next(&mut self) -> Result<Option<Committed>, Error> {
-        while let Some(header) = self.advance()? {
-            if header.last() < self.from && header.first < self.from {
-                self.run.blocks.advance(header.frame_len());
-                continue;
-            }
-            self.last_at = self.run.blocks.offset();
-            let bytes = self.run.blocks.peeked(header.frame_len());
-            let records = frame::records(&header, bytes).map_err(|what| self.corrupt(header.seq, &what))?;
-            if self.with_roots {
-                frame::check_root(&header, bytes).map_err(|what| self.corrupt(header.seq, what))?;
-            }
-            self.run.blocks.advance(header.frame_len());
-            let hash = self.chain.head.hash;
-            return Ok(Some(Committed { seq: header.seq, hash, at: header.at, first: header.first, records }));
-        }
-        Ok(None)
+        let Some(header) = self.next_header()? else { return Ok(None) };
+        let records = frame::records(&header, self.run.blocks.peeked(header.frame_len()));
+        let records = records.map_err(|what| self.corrupt(header.seq, &what))?;
+        self.run.blocks.advance(header.frame_len());
+        let hash = self.chain.head.hash;
+        Ok(Some(Committed { seq: header.seq, hash, at: header.at, first: header.first, records }))
+    }
+
+    /// Moves on to the next frame and does not decode it; `false` at the head.
+    ///
+    /// # Errors
+    /// As [`Reader::next`], but for records that cannot be decoded.
+    pub fn step(&mut self) -> Result<bool, Error> {
+        let Some(header) = self.next_header()? else { return Ok(false) };
+        self.run.blocks.advance(header.frame_len());
+        Ok(true)
+    }
+
+    /// The frame that was read last.
+    #[must_use]
+    pub fn frame(&self) -> RawFrame<'_> {
+        let bytes = self.run.blocks.passed(self.last.frame_len());
+        RawFrame { header: self.last, hash: self.chain.head.hash, bytes }
     }
 
     /// Where the frame is that was read last: file, and offset in it. In an archive, the offset is that of the
@@ -83,12 +113,44 @@ impl Reader {
         (&self.run.path, self.last_at)
     }
 
+    /// Where a record of the frame is that was read last: file, and the offset of its length in it, as with
+    /// [`Reader::place`].
+    #[must_use]
+    pub fn place_of(&self, record: usize) -> (&Path, u64) {
+        (&self.run.path, self.last_at + frame::offset_of(self.frame().bytes, record) as u64)
+    }
+
+    /// Leaves the blocks in front of the next frame that is wanted.
+    fn next_header(&mut self) -> Result<Option<Header>, Error> {
+        while let Some(header) = self.advance()? {
+            let len = header.frame_len();
+            if header.last() < self.from && header.first < self.from {
+                self.run.blocks.advance(len);
+                continue;
+            }
+            (self.last_at, self.last) = (self.run.blocks.offset(), header);
+            if self.with_roots {
+                let checked = frame::check_root(&header, self.run.blocks.peeked(len));
+                checked.map_err(|what| self.corrupt(header.seq, what))?;
+            }
+            return Ok(Some(header));
+        }
+        Ok(None)
+    }
+
     /// Moves the chain to the next frame and leaves the blocks in front of its bytes.
     fn advance(&mut self) -> Result<Option<Header>, Error> {
         let mut fresh = false;
         while self.chain.head.seq < self.log.head().seq {
             let (segment, wanted) = (self.run.start.number, self.chain.head.seq + 1);
-            let found = self.chain.next(&mut self.run.blocks, segment).map_err(Error::io("read", &self.run.path))?;
+            let found = match self.chain.next(&mut self.run.blocks, segment) {
+                Ok(found) => found,
+                // Not the disk, but the decompression of an archive.
+                Err(error) if self.run.archived && error.raw_os_error().is_none() => {
+                    return Err(self.corrupt(wanted, &format!("the archive cannot be unpacked: {error}")));
+                }
+                Err(error) => return Err(Error::io("read", &self.run.path)(error)),
+            };
             match found {
                 Found::Next(header) => return Ok(Some(header)),
                 // What was read ahead may have been written since.
@@ -150,7 +212,8 @@ fn open(log: &Log, number: u64) -> Result<Option<Run>, Error> {
         return open_live(log, number).map(Some);
     }
     let Some(archive) = archive::open(&log.disk, &log.dir, log.id(), number)? else { return Ok(None) };
-    Ok(Some(Run { path: archive.path, start: archive.summary.start, blocks: archive.blocks }))
+    let Archive { path, summary, blocks } = archive;
+    Ok(Some(Run { path, start: summary.start, blocks, archived: true }))
 }
 
 fn open_live(log: &Log, number: u64) -> Result<Run, Error> {
@@ -164,5 +227,5 @@ fn open_live(log: &Log, number: u64) -> Result<Run, Error> {
         return Err(Corrupt { file: path, offset: 0, seq: 0, what }.into());
     };
     let blocks = Blocks::of_segment(file, FIRST_FRAME).map_err(Error::io("read", &path))?;
-    Ok(Run { path, start, blocks })
+    Ok(Run { path, start, blocks, archived: false })
 }

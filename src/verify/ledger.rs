@@ -13,7 +13,7 @@ use stampede_actors::record::{Entry, Event, Record, Version};
 use std::hash::Hash;
 use trades::Trade;
 
-pub(super) type Map<K, V> = HashMap<K, V, FixedState>;
+pub(crate) type Map<K, V> = HashMap<K, V, FixedState>;
 
 /// Takes in records in the order of the log and says which rules each of them breaks.
 #[derive(Debug, Default)]
@@ -68,8 +68,9 @@ impl Ledger {
             }
         }
         for (order, trade) in &self.trades {
-            self.totals.evaluated += 1;
+            self.totals.evaluated += 2;
             found.extend(trade.unbacked(*order, &self.shelves));
+            found.extend(trade.overshipped(*order, &self.shelves));
         }
         // The order of a map is nobody's business.
         found.sort_by(|a, b| (&a.entity, &a.detail).cmp(&(&b.entity, &b.detail)));
@@ -118,7 +119,7 @@ impl Ledger {
 }
 
 /// The value of a key, made when there is none; the key is copied only then.
-pub(super) fn entry_of<'a, K: Clone + Eq + Hash, V: Default>(map: &'a mut Map<K, V>, key: &K) -> &'a mut V {
+pub(crate) fn entry_of<'a, K: Clone + Eq + Hash, V: Default>(map: &'a mut Map<K, V>, key: &K) -> &'a mut V {
     entry_or(map, key, V::default)
 }
 

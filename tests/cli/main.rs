@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod doctor;
+mod exports;
 mod imports;
 mod loads;
 mod servers;

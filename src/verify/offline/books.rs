@@ -1,14 +1,16 @@
 //! Everything that the log adds up to, twice: by the events in the ledger, and by the aggregates.
 
 use super::report::{Finding, Report, StoreState};
+use crate::export::{Versions, hex};
 use crate::feed::projection::{EntityState, Snapshot};
 use crate::journal::{Committed, Head, Reader};
 use crate::verify::counting::Share;
 use crate::verify::invariants::{Invariant, Stock, Violation};
 use crate::verify::ledger::{Ledger, Map, entry_or};
 use crate::verify::summary::Totals;
-use stampede_actors::ids::EntityId;
+use stampede_actors::ids::{EntityId, SkuId};
 use stampede_actors::record::Entry;
+use std::path::PathBuf;
 
 /// Findings kept word for word; the rest is only counted.
 const KEPT: usize = 100;
@@ -26,11 +28,27 @@ pub(super) struct Books {
     events: u64,
     found: u64,
     findings: Vec<Finding>,
+    /// Some versions do not follow each other.
+    gaps: bool,
+    /// Files that records were in.
+    files: Vec<PathBuf>,
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    seq: u64,
+    position: u64,
+    /// Number of the file.
+    file: usize,
+    offset: u64,
 }
 
 pub(super) struct Kept {
     pub state: EntityState,
     pub version: u64,
+    /// Where its last event is.
+    last: Option<Place>,
     /// It did not take in one of its events: nothing more can be said of it.
     pub broken: bool,
 }
@@ -43,7 +61,7 @@ impl Books {
 
     /// After a history that was deleted.
     pub fn from_entities(first: u64, entities: Vec<Snapshot>) -> Books {
-        let kept = |(entity, state, version)| (entity, Kept { state, version, broken: false });
+        let kept = |(entity, state, version)| (entity, Kept { state, version, last: None, broken: false });
         Books { first, entities: entities.into_iter().map(kept).collect(), ..Books::default() }
     }
 
@@ -51,28 +69,32 @@ impl Books {
         self.frames += 1;
         for (index, record) in frame.records.iter().enumerate() {
             self.records += 1;
+            let place = self.place(frame, reader, index);
             let mut violations = self.ledger.as_mut().map(|ledger| ledger.record(record)).unwrap_or_default();
             for entry in &record.entries {
                 self.events += 1;
-                violations.extend(self.apply(entry));
+                violations.extend(self.apply(entry, place));
             }
             for violation in violations {
-                let (file, offset) = reader.place();
-                self.find(Finding {
-                    violation,
-                    seq: Some(frame.seq),
-                    position: Some(frame.first.0 + index as u64),
-                    file: Some(file.to_path_buf()),
-                    offset: Some(offset),
-                });
+                self.gaps |= violation.invariant == Invariant::VersionGap;
+                self.find(violation, Some(place));
             }
         }
     }
 
-    fn apply(&mut self, entry: &Entry) -> Option<Violation> {
-        let fresh = || Kept { state: EntityState::new(&entry.entity), version: 0, broken: false };
+    fn place(&mut self, frame: &Committed, reader: &Reader, index: usize) -> Place {
+        let (file, offset) = reader.place_of(index);
+        if self.files.last().is_none_or(|last| last != file) {
+            self.files.push(file.to_path_buf());
+        }
+        Place { seq: frame.seq, position: frame.first.0 + index as u64, file: self.files.len() - 1, offset }
+    }
+
+    fn apply(&mut self, entry: &Entry, place: Place) -> Option<Violation> {
+        let fresh = || Kept { state: EntityState::new(&entry.entity), version: 0, last: None, broken: false };
         let kept = entry_or(&mut self.entities, &entry.entity, fresh);
         let gap = self.ledger.is_none() && entry.version != kept.version + 1;
+        kept.last = Some(place);
         let before = std::mem::replace(&mut kept.version, entry.version);
         if gap {
             let detail = format!("version {} follows version {before}", entry.version);
@@ -87,16 +109,25 @@ impl Books {
         Some(Violation::new(Invariant::Replay, &entry.entity, detail))
     }
 
-    fn find(&mut self, finding: Finding) {
+    fn find(&mut self, violation: Violation, place: Option<Place>) {
         self.found += 1;
         if self.findings.len() < KEPT {
-            self.findings.push(finding);
+            self.findings.push(Finding {
+                violation,
+                seq: place.map(|place| place.seq),
+                position: place.map(|place| place.position),
+                file: place.map(|place| self.files[place.file].clone()),
+                offset: place.map(|place| place.offset),
+            });
         }
     }
 
+    /// What follows from all records together. Where it is about one entity, its last record is the place to look.
     pub fn find_overall(&mut self, violation: Violation) {
         self.totals.evaluated(Some(violation.clone()));
-        self.find(Finding { violation, seq: None, position: None, file: None, offset: None });
+        let entity = named(&violation.entity).and_then(|entity| self.entities.get(&entity));
+        let place = entity.filter(|_| violation.invariant != Invariant::StoreMatchesLog).and_then(|kept| kept.last);
+        self.find(violation, place);
     }
 
     /// What can be said only now: the sums, and whether ledger and aggregates agree.
@@ -156,6 +187,7 @@ impl Books {
     }
 
     pub fn report(self, head: Head) -> Report {
+        let versions = Versions::of(self.entities.iter().map(|(entity, kept)| (entity, kept.version)));
         let mut audit = self.totals.summary();
         audit.violated = audit.violated.max(self.found);
         audit.violations = self.findings.iter().map(|finding| finding.violation.clone()).collect();
@@ -166,7 +198,8 @@ impl Books {
             entities: self.entities.len(),
             head: head.seq,
             position: head.position.0,
-            hash: head.hash.iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: hex(&head.hash),
+            root: (!self.gaps).then(|| hex(&versions.root(&head.hash))),
             first: self.first,
             was_clean: false,
             cut: None,
@@ -178,4 +211,11 @@ impl Books {
             seconds: 0.0,
         }
     }
+}
+
+/// The entity that a finding names.
+fn named(text: &str) -> Option<EntityId> {
+    let sku = text.strip_prefix("sku ").and_then(|code| SkuId::new(code).ok()).map(EntityId::Sku);
+    let order = || text.parse().ok().map(EntityId::Order);
+    sku.or_else(order).or_else(|| text.parse().ok().map(EntityId::Cart))
 }

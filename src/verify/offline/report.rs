@@ -11,13 +11,14 @@ pub struct Finding {
     /// What does not hold.
     #[serde(flatten)]
     pub violation: Violation,
-    /// The frame with the record that shows it; `None`: it follows from all of them.
+    /// The frame with the record that shows it, or with the last one of its entity where that follows from all of them.
+    /// `None`: it is about sums, or the store.
     pub seq: Option<u64>,
     /// The record.
     pub position: Option<u64>,
     /// The frame's file.
     pub file: Option<PathBuf>,
-    /// Where in it the frame begins, in bytes.
+    /// Where in it the record begins, in bytes.
     pub offset: Option<u64>,
 }
 
@@ -50,6 +51,9 @@ pub struct Report {
     pub position: u64,
     /// Hash of the last frame: it stands for the whole history.
     pub hash: String,
+    /// Hash of that and of every entity's last version: what an export is checked against. `None` while versions have a
+    /// gap, since nothing could be proven then.
+    pub root: Option<String>,
     /// The first record that is still kept. Not 1: what came before was deleted, and stands as the full checkpoint says.
     pub first: u64,
     /// The log was closed cleanly.

@@ -1,0 +1,133 @@
+//! Somebody who has the whole log and wants an export to say something else: every count, Merkle path and checksum that he
+//! can make himself is right.
+
+use super::super::format::{END, FRAME, Sink};
+use super::*;
+use crate::disk::{RealDisk, SharedDisk};
+use crate::journal::frame::{self, HEADER};
+use crate::journal::{Log, merkle};
+use stampede_actors::record::Position;
+
+/// A genuine export, taken apart.
+#[derive(Clone)]
+pub struct Forger {
+    pub log: [u8; 16],
+    pub range: Range,
+    pub skus: Vec<String>,
+    pub orders: Vec<u128>,
+    pub frames: Vec<Frame>,
+    /// Everything from the buckets on, without the checksum.
+    pub versions: Vec<u8>,
+}
+
+/// One frame of the log.
+#[derive(Clone)]
+pub struct Frame {
+    pub header: Vec<u8>,
+    pub records: Vec<Vec<u8>>,
+    pub shown: BTreeSet<usize>,
+}
+
+impl Forger {
+    /// Takes a genuine export apart, with the log that it was made from.
+    pub fn of(kept: &Kept, selection: &Selection) -> (Forger, Hash) {
+        let (bytes, written) = kept.export(selection).unwrap();
+        let root = root_of(&written);
+        let mut shown: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
+        let mut note = |record: Shown| shown.entry(record.seq).or_default().extend([record.position.0]);
+        check(&bytes[..], &root, &mut note).unwrap();
+        let disk: SharedDisk = Arc::new(RealDisk);
+        let log = Log::inspect(&disk, kept.dir.path()).unwrap().log;
+        let (mut reader, mut frames) = (log.read_from(Position(1)).unwrap(), Vec::new());
+        let first = *shown.first_key_value().unwrap().0;
+        while reader.step().unwrap() {
+            let frame = reader.frame();
+            if frame.header.seq < first {
+                continue;
+            }
+            let records = frame::record_bytes(&frame.header, frame.bytes).unwrap();
+            let records: Vec<Vec<u8>> = records.into_iter().map(<[u8]>::to_vec).collect();
+            let shown = shown.remove(&frame.header.seq).unwrap_or_default();
+            let shown = shown.into_iter().map(|position| (position - frame.header.first.0) as usize).collect();
+            frames.push(Frame { header: frame.bytes[..HEADER].to_vec(), records, shown });
+        }
+        let mut forger = Forger {
+            log: log.id().0,
+            range: selection.range,
+            skus: selection.skus.iter().map(ToString::to_string).collect(),
+            orders: Vec::new(),
+            frames,
+            versions: Vec::new(),
+        };
+        let orders = forger.preamble().len();
+        for number in 0..written.orders {
+            let id = &bytes[orders + 16 * number..][..16];
+            forger.orders.push(u128::from_be_bytes(id.try_into().unwrap()));
+        }
+        let front = forger.encode().len() - 32;
+        forger.versions = bytes[front..bytes.len() - 32].to_vec();
+        assert!(forger.encode() == bytes, "the forger can write what he has read");
+        (forger, root)
+    }
+
+    fn preamble(&self) -> Vec<u8> {
+        let mut bytes = b"SPEX\x01\0\0\0".to_vec();
+        bytes.extend(self.log);
+        bytes.extend(self.range.from.0.to_le_bytes());
+        bytes.extend(self.range.to.0.to_le_bytes());
+        bytes.extend((self.skus.len() as u32).to_le_bytes());
+        bytes.extend((self.orders.len() as u32).to_le_bytes());
+        for code in &self.skus {
+            bytes.push(code.len() as u8);
+            bytes.extend(code.as_bytes());
+        }
+        self.orders.iter().for_each(|order| bytes.extend(order.to_be_bytes()));
+        bytes
+    }
+
+    /// The export that he wants, checksum and all.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut sink = Sink::new(Vec::new());
+        sink.bytes(&self.preamble()).unwrap();
+        for frame in &self.frames {
+            sink.bytes(&[FRAME]).unwrap();
+            sink.bytes(&frame.header).unwrap();
+            sink.u32(frame.shown.len()).unwrap();
+            for &index in &frame.shown {
+                sink.u32(index).unwrap();
+                sink.u32(frame.records[index].len()).unwrap();
+                sink.bytes(&frame.records[index]).unwrap();
+            }
+            if !frame.shown.is_empty() {
+                let leaves = frame.records.iter().map(|record| merkle::leaf(record)).collect();
+                sink.hashes(&merkle::beside(leaves, &Vec::from_iter(frame.shown.iter().copied()))).unwrap();
+            }
+        }
+        sink.bytes(&[END]).unwrap();
+        sink.bytes(&self.versions).unwrap();
+        sink.finish().unwrap()
+    }
+
+    /// All records of these frames: frame, index, and whether it is shown.
+    pub fn records(&self) -> Vec<(usize, usize, bool)> {
+        let of = |(number, frame): (usize, &Frame)| {
+            let shown = frame.shown.clone();
+            (0..frame.records.len()).map(move |index| (number, index, shown.contains(&index))).collect::<Vec<_>>()
+        };
+        self.frames.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// Why this forgery is none that passes.
+    #[track_caller]
+    pub fn fails(&self, root: &Hash, what: &str) -> String {
+        fails(&self.encode(), root, what)
+    }
+}
+
+#[track_caller]
+pub fn fails(bytes: &[u8], root: &Hash, what: &str) -> String {
+    match check(bytes, root, &mut |_| {}) {
+        Err(flaw) => flaw.to_string(),
+        Ok(verdict) => panic!("{what}: nobody saw it: {verdict:?}"),
+    }
+}
