@@ -81,4 +81,4 @@ fn begin(log: &Arc<Log>) -> Result<(Reader, Books), Error> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -34,6 +34,10 @@ fn a_damaged_log_ends_with_99_and_names_the_place() {
     assert!(damaged, "a record was there to be damaged");
 
     here.run(&["verify", "stampede-data"]).fails(VIOLATED, "offset");
+    let ended = here.run(&["verify", "stampede-data", "--json"]);
+    let said: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code, said["corrupt"]["file"].as_str().is_some()), (VIOLATED, true), "{said}");
+    assert!(said["corrupt"]["offset"].as_u64().unwrap() >= 4_096, "{said}");
     here.run(&["serve", "--api-bind", "127.0.0.1:0", "--ops-bind", "127.0.0.1:0"]).fails(VIOLATED, "corrupt");
 }
 

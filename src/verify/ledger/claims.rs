@@ -51,6 +51,11 @@ fn units(parts: &[Part]) -> i64 {
 }
 
 impl Claim {
+    /// Units that left.
+    pub(super) fn shipped(&self) -> i64 {
+        self.shipped
+    }
+
     /// Units that are firm, or left.
     pub(super) fn sold(&self) -> i64 {
         self.shipped + if self.phase == Phase::Firm { units(&self.left) } else { 0 }

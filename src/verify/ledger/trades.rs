@@ -176,6 +176,16 @@ impl Trade {
         })
     }
 
+    /// More units of a line left than the order says.
+    pub(super) fn overshipped(&self, order: OrderId, shelves: &Map<SkuId, Shelf>) -> Option<Violation> {
+        self.lines.iter().find_map(|line| {
+            let claim = shelves.get(&line.sku).and_then(|shelf| shelf.claim(line.hold));
+            let left = claim.map_or(0, Claim::shipped);
+            let detail = || format!("{left} units of {} left, the order shipped {}", line.sku, line.shipped);
+            (left > line.shipped).then(|| Violation::new(Invariant::ShippedWithinOrder, order, detail()))
+        })
+    }
+
     fn moved(&mut self, lines: &[LineUnits], count: impl Fn(&mut Line) -> &mut i64) -> Broken {
         for moved in lines {
             let Some(line) = self.lines.get_mut(moved.line as usize) else {

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod faults;
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::feed::projection::recovery::{Start, recover};
@@ -14,16 +16,27 @@ use stampede_actors::record::Event;
 use stampede_actors::sku::{Event as SkuEvent, Part};
 use stampede_actors::time::Span;
 
-fn config() -> Config {
-    Config { segment_bytes: 64 << 10, frame_bytes: 8 << 10, ..Config::default() }
+pub(crate) fn config() -> Config {
+    // The same log each time, so that the same history has the same root.
+    let log_id = Some(journal::LogId([7; 16]));
+    Config { segment_bytes: 64 << 10, frame_bytes: 8 << 10, log_id, ..Config::default() }
 }
 
 /// Commits a shop's frames to a log in `dir`, and writes the store when wanted.
-fn write_log(dir: &Path, shop: &Shop, with_store: bool) {
+pub(crate) fn write_log(dir: &Path, shop: &Shop, with_store: bool) {
+    append_log(dir, shop, 0);
+    if with_store {
+        let disk: SharedDisk = Arc::new(RealDisk);
+        write_store(dir, &Log::inspect(&disk, dir).unwrap().log).checkpoint().unwrap();
+    }
+}
+
+/// Commits the shop's frames from this index on, behind those that are there.
+pub(crate) fn append_log(dir: &Path, shop: &Shop, from: usize) {
     let disk: SharedDisk = Arc::new(RealDisk);
     let mut opened = Wal::open(&disk, dir, config(), &ManualClock::new(shop.now)).unwrap();
     let mut body = FrameBody::with_capacity(64 << 10);
-    for frame in &shop.frames {
+    for frame in &shop.frames[from..] {
         body.clear(frame.first, frame.at);
         frame.records.iter().for_each(|record| assert!(body.push(record, 1 << 20)));
         while !opened.wal.make_room(body.frame_len()).unwrap() {
@@ -33,9 +46,17 @@ fn write_log(dir: &Path, shop: &Shop, with_store: bool) {
         opened.upkeep.step(shop.now).unwrap();
     }
     opened.wal.close().unwrap();
-    if with_store {
-        write_store(dir, &opened.log).checkpoint().unwrap();
-    }
+}
+
+/// Lets the log in `dir` reuse its segments: its history is in the archive alone then, but for the newest.
+pub(crate) fn archive_all(dir: &Path, shop: &Shop) {
+    let disk: SharedDisk = Arc::new(RealDisk);
+    let mut opened = Wal::open(&disk, dir, config(), &ManualClock::new(shop.now)).unwrap();
+    let journal::Head { seq, hash, position, at, .. } = opened.log.head();
+    let cursors = opened.log.cursors();
+    opened.log.checkpoint(&journal::Checkpoint { seq, position, hash, at, cursors }, None).unwrap();
+    while opened.upkeep.step(shop.now).unwrap() {}
+    opened.wal.close().unwrap();
 }
 
 fn write_store(dir: &Path, log: &Arc<Log>) -> Projection {
@@ -54,7 +75,7 @@ fn write_store(dir: &Path, log: &Arc<Log>) -> Projection {
     recover(&start, &|afresh| Ok(Arc::new(open(afresh)(&dir.join("store"), Limits::default())?))).unwrap().0
 }
 
-fn check(dir: &Path) -> Report {
+pub(crate) fn check(dir: &Path) -> Report {
     verify(dir, &mut |done, all| assert!(done <= all)).unwrap()
 }
 
@@ -117,13 +138,19 @@ fn a_store_that_says_something_else_is_found() {
     assert!(violation.entity == "sku mug" || violation.detail.contains("mug"), "{violation:?}");
 }
 
+/// The live segments, in order. Those that were only prepared begin with zeros.
+fn segments(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut segments: Vec<_> = std::fs::read_dir(dir.join("wal")).unwrap().map(|file| file.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    segments.sort();
+    segments
+}
+
 #[test]
 fn damage_is_named_with_file_and_offset() {
     let (shop, dir) = (busy_shop(100), tempfile::tempdir().unwrap());
     write_log(dir.path(), &shop, false);
-    let mut segments: Vec<_> = std::fs::read_dir(dir.path().join("wal")).unwrap().map(|f| f.unwrap().path()).collect();
-    segments.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
-    segments.sort();
+    let segments = segments(dir.path());
     let mut bytes = std::fs::read(&segments[0]).unwrap();
     bytes[4 * 4096 + 200] ^= 1;
     std::fs::write(&segments[0], bytes).unwrap();
@@ -137,20 +164,22 @@ fn a_directory_without_a_log_is_refused() {
     assert!(verify(dir.path(), &mut |_, _| {}).is_err());
 }
 
+/// Writes a full checkpoint at the head, and lets the log reuse its segments.
+pub(crate) fn archive_fully(dir: &Path, shop: &Shop) -> Mark {
+    let disk: SharedDisk = Arc::new(RealDisk);
+    let mut opened = Wal::open(&disk, dir, config(), &ManualClock::new(shop.now)).unwrap();
+    let rows = write_store(dir, &opened.log).full_checkpoint().unwrap();
+    let mark = full::write(&opened.log, rows, std::collections::BTreeMap::new()).unwrap();
+    while opened.upkeep.step(shop.now).unwrap() {}
+    opened.wal.close().unwrap();
+    mark
+}
+
 #[test]
 fn s04_deleted_history_stands_as_the_full_checkpoint_says() {
     let (shop, dir) = (busy_shop(300), tempfile::tempdir().unwrap());
     write_log(dir.path(), &shop, false);
-    let disk: SharedDisk = Arc::new(RealDisk);
-    let mut opened = Wal::open(&disk, dir.path(), config(), &ManualClock::new(shop.now)).unwrap();
-    let mark: Mark = {
-        let mut projection = write_store(dir.path(), &opened.log);
-        let rows = projection.full_checkpoint().unwrap();
-        full::write(&opened.log, rows, std::collections::BTreeMap::new()).unwrap()
-    };
-    while opened.upkeep.step(shop.now).unwrap() {}
-    opened.wal.close().unwrap();
-    drop(opened);
+    let mark = archive_fully(dir.path(), &shop);
     // The archive's first segments are deleted, as an age limit would.
     let mut archived: Vec<_> =
         std::fs::read_dir(dir.path().join("archive")).unwrap().map(|file| file.unwrap().path()).collect();
@@ -164,6 +193,7 @@ fn s04_deleted_history_stands_as_the_full_checkpoint_says() {
     assert_eq!(report.audit.allocated_supply, 540);
     // And the store can still be made.
     std::fs::remove_dir_all(dir.path().join("store")).unwrap();
+    let disk: SharedDisk = Arc::new(RealDisk);
     let opened = Wal::open(&disk, dir.path(), config(), &ManualClock::new(shop.now)).unwrap();
     let rebuilt = write_store(dir.path(), &opened.log).reader();
     for (entity, state, version) in shop.entities() {
