@@ -87,4 +87,8 @@ fn bytes_are_written_as_they_are_read() {
         let read = <Bytes as value::Value>::parse(text).unwrap();
         assert_eq!((read, read.to_string()), (Bytes(bytes), text.to_string()));
     }
+    // The unit may be named.
+    for (text, bytes) in [("512B", 512), ("0B", 0)] {
+        assert_eq!(<Bytes as value::Value>::parse(text), Ok(Bytes(bytes)));
+    }
 }

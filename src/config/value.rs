@@ -62,6 +62,7 @@ impl Value for Bytes {
     fn parse(text: &str) -> Result<Bytes, String> {
         let (digits, size) = UNITS
             .iter()
+            .chain([&("B", 1)])
             .find_map(|(unit, size)| text.strip_suffix(unit).map(|digits| (digits.trim_end(), *size)))
             .unwrap_or((text, 1));
         let count: Option<u64> = digits.parse().ok();

@@ -28,6 +28,8 @@ pub struct Setup {
     pub ops: SocketAddr,
     /// Further flags of `stampede serve`.
     pub flags: Vec<String>,
+    /// Further variables of its environment.
+    pub env: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -46,10 +48,13 @@ impl Setup {
             api: api.local_addr()?,
             ops: ops.local_addr()?,
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            env: Vec::new(),
         })
     }
 
-    fn log(&self) -> PathBuf {
+    /// Where its words go.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
         self.data.with_file_name("server.log")
     }
 }
@@ -81,6 +86,7 @@ impl Server {
                 command.env_remove(name);
             }
         }
+        command.envs(setup.env.iter().map(|(name, value)| (name, value)));
         // SAFETY: prctl is async-signal-safe and touches nothing of the parent's.
         unsafe {
             command.pre_exec(|| match libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) {

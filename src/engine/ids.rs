@@ -2,6 +2,7 @@
 //!
 //! A derived id is the same at every repeat of its request, on every thread and after every restart (S15).
 
+use crate::journal::frame::crc;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use stampede_actors::ids::{CartId, OpId, OrderId, SLOTS, Slot, with_slot};
@@ -10,6 +11,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+/// Bytes of the secret.
+const SECRET: usize = 32;
+
 /// Makes ids.
 #[derive(Clone)]
 pub struct Ids {
@@ -17,32 +21,34 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Reads the secret from `DIR/secret`, or makes one at the first start (32 random bytes, mode 0600, synced).
+    /// Reads the secret from `DIR/secret`, or makes one (mode 0600, synced) for a log that is `new`: 32 random bytes and
+    /// their CRC-32C. With another secret a repeated key would become another order, so one that is damaged or gone is
+    /// refused.
     ///
     /// # Errors
-    /// When the file cannot be read or written, or has another length.
-    pub fn open(data_dir: &Path) -> io::Result<Ids> {
+    /// When the file cannot be read or written; [`io::ErrorKind::InvalidData`] when it is not the one of this log.
+    pub fn open(data_dir: &Path, new: bool) -> io::Result<Ids> {
         let path = data_dir.join("secret");
-        let mut secret = Vec::new();
+        let damaged = |what: &str| {
+            let what =
+                format!("{} {what}: keys repeated after a restart rest on it; put it back from a copy", path.display());
+            io::Error::new(io::ErrorKind::InvalidData, what)
+        };
+        let mut file = Vec::new();
         match OpenOptions::new().read(true).open(&path) {
-            Ok(mut file) => {
-                file.read_to_end(&mut secret)?;
+            Ok(mut there) => drop(there.read_to_end(&mut file)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && new => {
+                let secret: [u8; SECRET] = rand::random();
+                file = [&secret[..], &crc(&secret).to_le_bytes()].concat();
+                make(data_dir, &path, &file)?;
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                secret = rand::random::<[u8; 32]>().to_vec();
-                let draft = data_dir.join("secret.new");
-                let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-                file.write_all(&secret)?;
-                file.sync_all()?;
-                std::fs::rename(&draft, &path)?;
-                std::fs::File::open(data_dir)?.sync_all()?;
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("is missing")),
             Err(error) => return Err(error),
         }
-        if secret.len() != 32 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("{} must hold 32 bytes", path.display())));
+        match file.split_first_chunk::<SECRET>() {
+            Some((secret, sum)) if sum == crc(secret).to_le_bytes() => Ok(Ids::new(secret)),
+            _ => Err(damaged("is damaged")),
         }
-        Ok(Ids::new(&secret))
     }
 
     /// With this secret.
@@ -94,6 +100,16 @@ impl Ids {
     }
 }
 
+/// Makes the file, durably, or nothing.
+fn make(data_dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let draft = data_dir.join("secret.new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(&draft, path)?;
+    std::fs::File::open(data_dir)?.sync_all()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -118,9 +134,36 @@ mod tests {
     #[test]
     fn the_secret_survives_and_is_nobody_elses_to_read() {
         let dir = tempfile::tempdir().unwrap();
-        let first = Ids::open(dir.path()).unwrap().order("s", "k");
-        assert_eq!(Ids::open(dir.path()).unwrap().order("s", "k"), first);
+        let first = Ids::open(dir.path(), true).unwrap().order("s", "k");
+        assert_eq!(Ids::open(dir.path(), false).unwrap().order("s", "k"), first);
         let mode = std::os::unix::fs::MetadataExt::mode(&std::fs::metadata(dir.path().join("secret")).unwrap());
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn s15_a_secret_that_is_damaged_or_gone_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        Ids::open(dir.path(), true).unwrap();
+        let path = dir.path().join("secret");
+        let whole = std::fs::read(&path).unwrap();
+        let refused = |new| match Ids::open(dir.path(), new) {
+            Err(error) => (error.kind(), error.to_string().contains(path.to_str().unwrap())),
+            Ok(_) => panic!("taken"),
+        };
+        let as_damage = (io::ErrorKind::InvalidData, true);
+        for byte in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[byte] ^= 4;
+            std::fs::write(&path, flipped).unwrap();
+            assert_eq!(refused(true), as_damage, "byte {byte}");
+        }
+        for bytes in [&whole[..0], &whole[..20], &whole[..32], &[whole.clone(), vec![0]].concat()] {
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(refused(false), as_damage, "{} bytes", bytes.len());
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(refused(false), as_damage);
+        assert!(!path.exists(), "and none is made in its place");
+        Ids::open(dir.path(), true).unwrap();
     }
 }

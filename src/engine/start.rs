@@ -50,6 +50,9 @@ impl Error {
     /// Does this mean that the data is damaged? Exit code 99.
     #[must_use]
     pub fn is_corruption(&self) -> bool {
+        if let Error::Io { source, .. } = self {
+            return source.kind() == std::io::ErrorKind::InvalidData;
+        }
         matches!(
             self,
             Error::Journal(journal::Error::Corrupt(_))
@@ -97,7 +100,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let disk: SharedDisk = Arc::new(RealDisk);
     let boot_clock = Arc::new(BootClock::new());
     let opened = Wal::open(&disk, &dir, journal_config(&config), &*boot_clock)?;
-    let ids = Ids::open(&dir).map_err(Error::io("cannot read or make the server's secret"))?;
+    let ids = Ids::open(&dir, opened.head.seq == 0).map_err(Error::io("cannot read or make the server's secret"))?;
     report(&opened);
     if !config.log.sync_delay.is_zero() {
         tracing::warn!(delay = ?config.log.sync_delay, "every sync of the log is delayed on purpose: log.sync-delay");

@@ -23,6 +23,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
+/// Who hears of commits.
+pub type Listeners = Vec<Arc<dyn CommitListener>>;
+
 /// What the engine runs on.
 pub struct Ports<'a> {
     /// Where log, archive and checkpoints are; the directory is the configured one.
@@ -40,7 +43,7 @@ pub struct Ports<'a> {
     /// What the lanes hand their records to: the queue, or something around it that notices what they do.
     pub journal: &'a dyn Fn(Arc<Queue>) -> Arc<dyn Journal>,
     /// Who hears of commits, given those who have to: they, or somebody who tells them.
-    pub listeners: &'a dyn Fn(Vec<Arc<dyn CommitListener>>) -> Vec<Arc<dyn CommitListener>>,
+    pub listeners: &'a dyn Fn(Listeners) -> Listeners,
 }
 
 /// An open engine. Its lanes are started by whoever steps it, as [`stampede_actors::shell::Lane::start`] says.

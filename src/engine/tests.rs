@@ -153,6 +153,25 @@ fn s06_the_cursor_is_kept_only_where_a_checkpoint_is_durable() {
 }
 
 #[test]
+fn s04_a_checkpoint_of_the_same_frame_leaves_the_full_one_full() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    Pile { version: 0 }.up(&engine, 10, 1);
+    // The seal of an idle log is a frame of its own.
+    let sealed = || if engine.log().health().seals > 0 { Ok(()) } else { Err("not sealed".to_owned()) };
+    eventually(sealed);
+    eventually(|| match engine.reader().written().seq == engine.log().head().seq {
+        true => Ok(()),
+        false => Err("not written".to_owned()),
+    });
+    engine.0.full_checkpoint();
+    engine.checkpoint();
+    assert!(engine.log().newest_entities().unwrap().is_some(), "history that was deleted rests on it");
+    engine.shut_down();
+    assert!(engine.log().newest_entities().unwrap().is_some(), "nor does a clean stop take it away");
+}
+
+#[test]
 fn s06_a_reader_that_nobody_comes_back_to_pins_no_segment() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());

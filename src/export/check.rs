@@ -194,7 +194,8 @@ impl<R: Read> Check<R> {
             return Ok(0);
         }
         let began = self.source.read;
-        let (mut leaves, mut records): (Vec<(usize, Hash)>, Vec<(u64, Record)>) = (Vec::new(), Vec::new());
+        let mut leaves: Vec<(usize, Hash)> = Vec::new();
+        let mut records: Vec<(u64, Record)> = Vec::new();
         let mut left = MAX_RECORD.min(header.payload as usize);
         for _ in 0..count {
             let at = self.source.read;

@@ -136,7 +136,7 @@ impl Log {
 
     /// Writes a checkpoint file and lets the log start from there next time. Call it after the store's sync (S4). With
     /// `entities` (key and state of every entity at that frame) it is a full one, which archived segments may be
-    /// deleted for.
+    /// deleted for, and no plain one of the same frame takes its place.
     ///
     /// # Errors
     /// What the disk says; the old checkpoints then hold.

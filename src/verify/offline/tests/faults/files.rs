@@ -113,7 +113,8 @@ fn a_count_of_records_that_is_not_theirs() {
 
 #[test]
 fn segments_that_are_lost_short_or_of_something_else() {
-    let cases: [(&dyn Fn(&Path), &str); 4] = [
+    type Alter<'a> = &'a dyn Fn(&Path);
+    let cases: [(Alter<'_>, &str); 4] = [
         (&|path| std::fs::remove_file(path).unwrap(), "the segment is missing"),
         (&|path| std::fs::write(path, &std::fs::read(path).unwrap()[..8192]).unwrap(), "the segment is too short"),
         (&|path| std::fs::write(path, vec![0; 64 << 10]).unwrap(), "the segment's first block is damaged"),
@@ -136,8 +137,8 @@ fn segments_that_are_lost_short_or_of_something_else() {
 fn a_log_that_was_closed_and_lost_its_end() {
     let (shop, dir) = (busy_shop(60), tempfile::tempdir().unwrap());
     write_log(dir.path(), &shop, false);
-    let live = segments(dir.path()).into_iter().filter(|path| !Segment::read(path).frames.is_empty());
-    let path = live.last().unwrap();
+    let mut live = segments(dir.path()).into_iter().filter(|path| !Segment::read(path).frames.is_empty());
+    let path = live.next_back().unwrap();
     let mut segment = Segment::read(&path);
     let last = *segment.frames.last().unwrap();
     segment.bytes[last..].fill(0);
