@@ -8,6 +8,7 @@ pub mod codec;
 pub mod ids;
 pub mod journal;
 pub mod money;
+pub mod mutant;
 pub mod order;
 pub mod record;
 pub mod shell;

@@ -4,6 +4,7 @@ use super::log::{Live, Log, wal};
 use super::segment::{FIRST_FRAME, Start, file_name};
 use super::{CommitLog, Error, FrameBody, Head, LogId, Outcome, frame};
 use crate::disk::{Access, BLOCK, File};
+use stampede_actors::mutant::Mutant;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -163,7 +164,11 @@ impl CommitLog for Wal {
         if !delay.is_zero() {
             std::thread::sleep(delay);
         }
-        if let Err(error) = segment.file.write_synced(segment.offset, bytes) {
+        let outcome = match Mutant::Sync.is_off() {
+            false => segment.file.write_synced(segment.offset, bytes),
+            true => segment.file.write_at(segment.offset, bytes),
+        };
+        if let Err(error) = outcome {
             let error = Error::io("write", &segment.path)(error);
             return self.stop(error);
         }

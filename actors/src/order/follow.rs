@@ -1,6 +1,7 @@
 //! What comes next by itself, once a command's own events are known: the order of steps is this one file.
 //! Allocate before capture; money goes back before the order ends; nothing is asked of the warehouse twice.
 
+use crate::mutant::Mutant;
 use crate::order::state::{Allocation, Fulfilment, GiveBack};
 use crate::order::{AttemptState, Event, Order, RefundState, Step, Terms};
 use crate::time::Timestamp;
@@ -99,8 +100,12 @@ impl Order {
             return self.close(at, terms);
         }
         match (self.current_authorisation(), self.allocation) {
-            (Some(_), Allocation::Held) => vec![open(Step::Allocate, at, terms)],
-            (Some(attempt), Allocation::Firm) => vec![open(Step::Capture { attempt: attempt.number }, at, terms)],
+            (Some(_), Allocation::Held) if !Mutant::AllocateBeforeCapture.is_off() => {
+                vec![open(Step::Allocate, at, terms)]
+            }
+            (Some(attempt), Allocation::Firm | Allocation::Held) => {
+                vec![open(Step::Capture { attempt: attempt.number }, at, terms)]
+            }
             (Some(_), Allocation::Refused) | (None, _) => Vec::new(),
         }
     }

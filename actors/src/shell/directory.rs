@@ -6,6 +6,7 @@
 
 use crate::cart::Cart;
 use crate::ids::EntityId;
+use crate::mutant::Mutant;
 use crate::order::placing::{PlaceRefusal, RefusedLine, Wanted};
 use crate::order::{self, Order};
 use crate::record::Position;
@@ -107,6 +108,11 @@ impl Directory {
     }
 
     fn route(&mut self, envelope: Envelope, me: &Addr<Directory>) {
+        if Mutant::KeyBeforeFlag.is_off()
+            && let Some(refusal) = self.sold_out(&envelope.question)
+        {
+            return envelope.reply.fail(refusal.into());
+        }
         match self.entries.get_mut(&envelope.to) {
             Some(Entry::Warm { address, cell }) if address.connected() => {
                 cell.used.set(self.tick);
@@ -147,7 +153,7 @@ impl Directory {
     fn activate(&mut self, envelope: Envelope, me: &Addr<Directory>) {
         let entity = envelope.to.clone();
         let may_be_new = matches!(envelope.question, Question::Place(_) | Question::PlaceCart(..));
-        if may_be_new && self.state.fabric.loader.absent(&entity) {
+        if may_be_new && (Mutant::OrderLookUp.is_off() || self.state.fabric.loader.absent(&entity)) {
             // Its key is new, then (S16).
             if let Some(refusal) = self.sold_out(&envelope.question) {
                 return envelope.reply.fail(refusal.into());

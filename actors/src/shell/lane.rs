@@ -3,6 +3,7 @@
 //! Everything here is of one thread; other threads reach it only through the inbox in [`Fabric`].
 
 use crate::ids::EntityId;
+use crate::mutant::Mutant;
 use crate::record::Position;
 use crate::shell::directory::Directory;
 use crate::shell::fabric::{Fabric, LaneId, Parcel, Shard};
@@ -155,7 +156,7 @@ impl Lane {
         let Some(slot) = self.slots.borrow_mut().answered(to, reply) else {
             return bump(&self.fabric.stats.stale_replies);
         };
-        if rests_on <= self.fabric.journal.committed() {
+        if rests_on <= self.fabric.journal.committed() || Mutant::CommitBeforeReply.is_off() {
             return self.slots.borrow_mut().let_go(slot);
         }
         self.awaiting.borrow_mut().push(Reverse((rests_on, to)));

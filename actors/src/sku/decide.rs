@@ -6,6 +6,7 @@ use super::memory::{Remembered, RememberedKey, What};
 use super::state::Sku;
 use super::{MAX_LOCATIONS, MAX_UNITS, Terms, Units};
 use crate::ids::{LocationId, OpId, Reference};
+use crate::mutant::Mutant;
 use crate::time::Moment;
 
 /// Events, `None` when it already happened, or why not.
@@ -188,6 +189,9 @@ impl Sku {
 
     /// What is remembered under `key`, here or in the store, and still counts.
     pub(super) fn recall<'a>(&'a self, key: RememberedKey, context: Context<'a>) -> Option<&'a Remembered> {
+        if Mutant::RepeatLookUp.is_off() {
+            return None;
+        }
         let remembered = self.memory.get(&key).or(context.known)?;
         remembered.counts(context.at.now, context.terms.remember).then_some(remembered)
     }

@@ -7,6 +7,7 @@ use crate::store::{Batch, Range, Read, Table};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stampede_actors::ids::{HoldId, SkuId};
+use stampede_actors::mutant::Mutant;
 use stampede_actors::sku::{Sku, codec};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -108,7 +109,7 @@ impl ClaimRows {
     /// # Errors
     /// [`Error::Lost`] when they are not.
     pub fn check(&self, id: &SkuId, seal: Seal) -> Result<(), Error> {
-        if self.seal == seal {
+        if self.seal == seal || Mutant::ClaimsSeal.is_off() {
             Ok(())
         } else {
             Err(Error::Lost(format!("claims of {id}: they are not what was written")))
