@@ -1,7 +1,7 @@
 //! Safety checks that can be switched off, one at a time, to see whether the tests notice (`dev/mutate`). Only in builds
 //! with the feature `mutants`, of which no release is one: in all others each question here is the constant `false`.
 
-/// A check that somebody must miss when it is gone. `STAMPEDE_MUTANT` names the one that is switched off.
+/// A check that somebody must miss when it is gone. `MUTANT` names the one that is switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutant {
     /// A frame is on disk before it counts as committed (S1).
@@ -69,7 +69,7 @@ impl Mutant {
     #[must_use]
     pub fn is_off(self) -> bool {
         static CHOSEN: std::sync::LazyLock<Option<Mutant>> = std::sync::LazyLock::new(|| {
-            let name = std::env::var("STAMPEDE_MUTANT").ok()?;
+            let name = std::env::var("MUTANT").ok()?;
             let known = |mutant: &Mutant| format!("{mutant:?}") == name;
             Some(Mutant::ALL.into_iter().find(known).unwrap_or_else(|| panic!("there is no mutant {name}")))
         });
