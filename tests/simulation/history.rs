@@ -2,7 +2,7 @@
 //!
 //! What clients did and were told counts with the moments at which they asked and were answered: a delivery, a hold, the
 //! holds of an order, and every look at the stock, which must show on-hand, held and allocated units of one moment in
-//! between. What happens unasked (a hold runs out, an order's units become firm, leave, or are given back), and what was
+//! between. Of several tries with one key, the one counts that was under way when the record was handed to the log. What happens unasked (a hold runs out, an order's units become firm, leave, or are given back), and what was
 //! asked and never answered, is taken from the committed log, under way from its being handed to the log until its commit.
 //! What never was committed did not happen: nobody who was told of success may have seen it.
 //!
@@ -25,11 +25,19 @@ pub enum Deed {
     Order(OrderId),
 }
 
-/// When a deed was asked for first, and when it was first acknowledged.
+/// One time that a deed was asked for, and the end of it, if it was acknowledged.
 #[derive(Debug, Clone, Copy)]
 struct Asked {
     invoked: u64,
     acknowledged: Option<u64>,
+}
+
+impl Asked {
+    /// Was it under way then, and was that what was acknowledged?
+    fn covers(&self, moment: u64) -> Option<(u64, u64)> {
+        let acknowledged = self.acknowledged?;
+        (self.invoked < moment && moment < acknowledged).then_some((self.invoked, acknowledged))
+    }
 }
 
 /// A record of one SKU in the log.
@@ -45,7 +53,7 @@ struct Happened {
 #[derive(Default)]
 pub struct History {
     moment: u64,
-    deeds: BTreeMap<Deed, Asked>,
+    deeds: BTreeMap<Deed, Vec<Asked>>,
     /// When each record was handed to the log; one that a crash has taken is overwritten by that which took its place.
     handed_over: BTreeMap<Position, u64>,
     happened: Vec<Happened>,
@@ -131,7 +139,7 @@ impl History {
     pub fn invoked(&mut self, deed: Option<Deed>) -> u64 {
         let invoked = self.next();
         if let Some(deed) = deed {
-            self.deeds.entry(deed).or_insert(Asked { invoked, acknowledged: None });
+            self.deeds.entry(deed).or_default().push(Asked { invoked, acknowledged: None });
         }
         invoked
     }
@@ -139,9 +147,8 @@ impl History {
     /// A client is told that it is done.
     pub fn acknowledged(&mut self, deed: Option<Deed>, invoked: u64, entity: &EntityId, done: &Done) {
         let now = self.next();
-        if let Some(asked) = deed.and_then(|deed| self.deeds.get_mut(&deed)) {
-            asked.acknowledged.get_or_insert(now);
-        }
+        let asked = deed.and_then(|deed| self.deeds.get_mut(&deed)).into_iter().flatten();
+        asked.filter(|asked| asked.invoked == invoked).for_each(|asked| asked.acknowledged = Some(now));
         if let (EntityId::Sku(sku), View::Sku(view)) = (entity, &done.view) {
             let stock = &view.availability;
             let act = vec![Act::Look([stock.on_hand, stock.held, stock.allocated].map(i64::from))];
@@ -181,9 +188,8 @@ impl History {
             by_sku.entry(sku.clone()).or_default().push(look.clone());
         }
         for Happened { sku, acts, deed, handed_over, committed } in &self.happened {
-            let asked = deed
-                .and_then(|deed| self.deeds.get(&deed))
-                .and_then(|asked| Some((asked.invoked, asked.acknowledged?)));
+            let of_deed = deed.and_then(|deed| self.deeds.get(&deed)).into_iter().flatten();
+            let asked = of_deed.filter_map(|asked| asked.covers(*handed_over)).next();
             let (invoked, returned) = asked.unwrap_or((*handed_over, *committed));
             by_sku.entry(sku.clone()).or_default().push(Operation { invoked, returned, act: acts.clone() });
         }

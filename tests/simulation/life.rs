@@ -6,7 +6,7 @@ use crate::plan::{End, Fault, Life, Shop};
 use crate::ports::{Bell, FragileStore, LifeClock, Witness};
 use crate::process::Process;
 use crate::random::Random;
-use crate::world::{DIR, World};
+use crate::world::{Broken, DIR, World};
 use parking_lot::Mutex;
 use stampede::clock::Clock;
 use stampede::config::Config;
@@ -45,7 +45,7 @@ pub fn config(shop: &Shop) -> Config {
     config.payment.timeout = crate::outside::TIMEOUT;
     config.payment.ask_again = Duration::from_millis(300);
     config.payment.attempts = 3;
-    config.payment.key_lifetime = crate::outside::KEY_LIFETIME;
+    config.payment.key_lifetime = Duration::from_secs(shop.key_lifetime);
     config.log.segment_bytes.0 = 32 << 10;
     config.log.frame_bytes.0 = shop.frame_bytes;
     config.log.queue_records = shop.queue_records;
@@ -93,14 +93,15 @@ impl World {
             life.faults.iter().map(|fault| if let Fault::ClockStep(seconds) = fault { *seconds } else { 0 }).sum();
         let clock: Arc<dyn Clock> = Arc::new(LifeClock::new(self.time, Span::seconds(off)));
         self.clock = Arc::clone(&clock);
-        let store = RefCell::new(Arc::clone(&self.store));
+        let (store, broken) = (RefCell::new(Arc::clone(&self.store)), self.broken);
         let stepped = {
             let open = |afresh: bool| -> Result<Arc<dyn stampede::store::Store>, stampede::store::Error> {
                 if afresh {
                     *store.borrow_mut() = Arc::new(MemoryStore::default());
                 }
                 let breaks_in = AtomicU64::new(breaks_in.unwrap_or_default());
-                Ok(Arc::new(FragileStore { store: Arc::clone(&store.borrow()), breaks_in }))
+                let lies = broken == Broken::StoreSyncs;
+                Ok(Arc::new(FragileStore { store: Arc::clone(&store.borrow()), breaks_in, lies }))
             };
             let (books, rung) = (&self.books, &self.rung);
             let ports = Ports {
@@ -110,7 +111,10 @@ impl World {
                 provider: Arc::new(self.provider.clone()),
                 warehouse: Arc::new(self.depository.clone()),
                 log_id: LOG,
-                journal: &|queue| Arc::new(Bell { queue, books: Arc::clone(books), rung: Arc::clone(rung) }),
+                journal: &|queue| {
+                    let lies = broken == Broken::Replies;
+                    Arc::new(Bell { queue, books: Arc::clone(books), rung: Arc::clone(rung), lies })
+                },
                 listeners: &|mut listeners| {
                     listeners.insert(0, Arc::new(Witness(Arc::clone(books))));
                     listeners

@@ -46,14 +46,31 @@ fn s14_the_same_seed_is_the_same_run_to_the_byte() {
     assert_ne!(run(&Plan::new(1, 3), false, Broken::Nothing).hash, run(&Plan::new(2, 3), false, Broken::Nothing).hash);
 }
 
+/// What is broken on purpose must be noticed: how many of so many seeds do.
+fn notice(broken: Broken) -> Vec<u64> {
+    many::be_quiet();
+    let fails = |seed: &u64| run(&Plan::new(*seed, 10), false, broken).violation.is_some();
+    let noticed: Vec<u64> = (1..=40).filter(fails).collect();
+    println!("{broken:?}: {} of 40 seeds notice", noticed.len());
+    noticed
+}
+
 #[test]
 fn a_disk_whose_syncs_do_nothing_is_noticed_and_the_trace_made_short() {
-    many::be_quiet();
-    let fails = |seed: &u64| run(&Plan::new(*seed, 10), false, Broken::Syncs).violation.is_some();
-    let seed = (1..=20).find(fails).expect("one of twenty seeds notices");
+    let seed = *notice(Broken::Syncs).first().expect("a seed that notices");
     let plan = Plan::new(seed, 10);
     let (smallest, outcome) = shrink::shrink(&plan, Broken::Syncs);
     assert!(outcome.violation.is_some(), "it still fails");
     let asks = |plan: &Plan| plan.lives.iter().map(|life| life.asks.len()).sum::<usize>();
     assert!(asks(&smallest) < asks(&plan) && smallest.lives.len() <= plan.lives.len(), "{smallest}");
+}
+
+#[test]
+fn a_store_whose_syncs_do_nothing_is_noticed() {
+    assert!(!notice(Broken::StoreSyncs).is_empty());
+}
+
+#[test]
+fn answers_that_do_not_wait_for_their_commit_are_noticed() {
+    assert!(notice(Broken::Replies).len() > 20);
 }

@@ -19,9 +19,6 @@ use tokio::time::{Instant, sleep};
 /// The server gives up on a call after this.
 pub const TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The provider knows a key for this long.
-pub const KEY_LIFETIME: Duration = Duration::from_secs(60);
-
 /// When everything begins.
 pub const BEGINNING: Timestamp = Timestamp(1_750_000_000_000_000);
 
@@ -104,24 +101,31 @@ struct ProviderInner {
     time: TrueTime,
     way: Way,
     witness: Arc<Mutex<crate::books::Books>>,
+    key_lifetime: Span,
     callbacks: Mutex<Option<mpsc::Sender<Callback>>>,
 }
 
 impl Provider {
     /// With empty books.
-    pub fn new(seed: u64, time: TrueTime, witness: Arc<Mutex<crate::books::Books>>) -> Provider {
+    pub fn new(
+        seed: u64,
+        time: TrueTime,
+        key_lifetime: Duration,
+        witness: Arc<Mutex<crate::books::Books>>,
+    ) -> Provider {
         let span = |duration: Duration| Span(duration.as_micros() as i64);
         let config = ProviderConfig {
             seed,
             latency: (Span(200), Span(20_000)),
             timeout: span(TIMEOUT),
             slow_answer: Span::seconds(3),
-            key_lifetime: span(KEY_LIFETIME),
+            key_lifetime: span(key_lifetime),
             ..ProviderConfig::default()
         };
+        let key_lifetime = span(key_lifetime);
         let way = Way { random: Mutex::new(Random::new(seed, "provider")), per_mille: AtomicU64::new(0) };
         let desk = Mutex::new(Desk::new(config, Books::default()));
-        Provider(Arc::new(ProviderInner { desk, time, way, witness, callbacks: Mutex::default() }))
+        Provider(Arc::new(ProviderInner { desk, time, way, witness, key_lifetime, callbacks: Mutex::default() }))
     }
 
     /// From now on so many of a thousand calls go wrong.
@@ -234,7 +238,7 @@ impl PaymentProvider for Provider {
     }
 
     fn key_lifetime(&self) -> Span {
-        Span(KEY_LIFETIME.as_micros() as i64)
+        self.0.key_lifetime
     }
 
     fn listen(&self, callbacks: mpsc::Sender<Callback>) {

@@ -30,6 +30,8 @@ pub struct Shop {
     pub archive_max_age: Option<u64>,
     /// Bytes that the log leaves to others; 0: none are looked after.
     pub keep_free: u64,
+    /// The provider knows a key for so many seconds.
+    pub key_lifetime: u64,
     /// Entities stay in memory for so many milliseconds.
     pub passivate_after: u64,
 }
@@ -134,16 +136,17 @@ impl Plan {
             queue_records: *random.pick(&[16, 256, 65_536]),
             archive_max_age: random.chance(250).then_some(5),
             keep_free: *random.pick(&[0, 0, 64 << 10]),
+            key_lifetime: *random.pick(&[60, 86_400]),
             passivate_after: *random.pick(&[60, 500, 60_000]),
         };
         let stormy = random.chance(700);
-        let lives = (0..lives).map(|number| Life::new(&mut random, number, stormy)).collect();
+        let lives = (0..lives).map(|number| Life::new(&mut random, number, stormy, shop.key_lifetime)).collect();
         Plan { seed, shop, lives }
     }
 }
 
 impl Life {
-    fn new(random: &mut Random, number: u64, stormy: bool) -> Life {
+    fn new(random: &mut Random, number: u64, stormy: bool, key_lifetime: u64) -> Life {
         let lasts = 500 + random.skewed(4_000_000);
         // Some come one by one, some in crowds, and some people click twice.
         let crowds: Vec<u64> = (0..random.within(1, 4)).map(|_| random.below(lasts)).collect();
@@ -165,7 +168,7 @@ impl Life {
         Life {
             number,
             asks,
-            faults: Fault::some(random, lasts),
+            faults: Fault::some(random, lasts, key_lifetime),
             lasts,
             end,
             down: if random.chance(100) { random.below(20_000_000) } else { random.skewed(200_000) },
@@ -213,7 +216,7 @@ impl What {
 }
 
 impl Fault {
-    fn some(random: &mut Random, lasts: u64) -> Vec<Fault> {
+    fn some(random: &mut Random, lasts: u64, key_lifetime: u64) -> Vec<Fault> {
         let mut faults = Vec::new();
         // Steps of a start: some 30.
         let step = |random: &mut Random| 1 + if random.chance(300) { random.below(40) } else { random.skewed(2_000) };
@@ -236,7 +239,9 @@ impl Fault {
             faults.push(Fault::StoreIsGone);
         }
         if random.chance(40) {
-            faults.push(Fault::ClockStep(*random.pick(&[-3_600, -5, 5, 3_600])));
+            // A step of as much as a key lives makes the server believe that a call is too old to arrive.
+            let far = (key_lifetime / 24).min(3_600) as i64;
+            faults.push(Fault::ClockStep(*random.pick(&[-3_600, -5, 5, far])));
         }
         if random.chance(100) {
             faults.push(Fault::Rot);

@@ -47,6 +47,8 @@ pub struct Bell {
     pub queue: Arc<Queue>,
     pub books: Arc<Mutex<Books>>,
     pub rung: Arc<Notify>,
+    /// Says of everything that it is committed.
+    pub lies: bool,
 }
 
 impl Journal for Bell {
@@ -61,7 +63,7 @@ impl Journal for Bell {
     }
 
     fn committed(&self) -> Position {
-        self.queue.committed()
+        if self.lies { Position(u64::MAX) } else { self.queue.committed() }
     }
 
     fn stopped(&self) -> bool {
@@ -92,6 +94,8 @@ pub struct FragileStore {
     pub store: Arc<MemoryStore>,
     /// Writes until it breaks; 0: it does not.
     pub breaks_in: AtomicU64,
+    /// Says that it has synced, and has not.
+    pub lies: bool,
 }
 
 impl Read for FragileStore {
@@ -125,7 +129,7 @@ impl Store for FragileStore {
     }
 
     fn sync(&self) -> Result<(), store::Error> {
-        self.store.sync()
+        if self.lies { Ok(()) } else { self.store.sync() }
     }
 
     fn view(&self) -> Box<dyn Read> {

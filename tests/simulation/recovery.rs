@@ -29,17 +29,16 @@ pub fn check(world: &World, stepped: &Stepped) {
     }
     let whole = books.counts.recoveries % WHOLE_EVERY == 0;
     let from = if whole { 1 } else { books.head.0.max(1) };
-    let is_gone = |read: &Result<_, journal::Error>| matches!(read, Err(journal::Error::Gone { .. }));
-    let mut found = read(&stepped.log, from);
-    if whole && is_gone(&found) {
-        found = read(&stepped.log, books.head.0.max(1));
-    }
-    if is_gone(&found) {
-        // Full checkpoints may cover all that was there.
-        found = read(&stepped.log, books.head.0 + 1);
-    }
-    let read = match found {
+    let may_be_gone = world.config.log.archive_max_age.is_some();
+    let read = match read(&stepped.log, from) {
         Ok(read) => read,
+        // History that was deleted, as it may be.
+        Err(journal::Error::Gone { first, .. }) if may_be_gone && first <= books.head.0 + 1 => {
+            match read(&stepped.log, first) {
+                Ok(read) => read,
+                Err(error) => return books.violated(format!("the log cannot be read: {error}")),
+            }
+        }
         Err(error) => return books.violated(format!("the log cannot be read: {error}")),
     };
     for frame in &read {

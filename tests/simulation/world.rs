@@ -56,6 +56,7 @@ pub struct World {
     pub depository: Depository,
     pub rung: Arc<Notify>,
     pub books: Arc<Mutex<Books>>,
+    pub broken: Broken,
     random: Random,
     /// The last process did not stop cleanly.
     crashed: bool,
@@ -68,6 +69,10 @@ pub enum Broken {
     Nothing,
     /// The disk says that it has synced, and has not.
     Syncs,
+    /// The store does.
+    StoreSyncs,
+    /// Answers do not wait for the commit of what they rest on.
+    Replies,
 }
 
 /// Runs a plan. `keep`: the trace is wanted.
@@ -76,7 +81,7 @@ pub fn run(plan: &Plan, keep: bool, broken: Broken) -> Outcome {
     let runtime = Rc::new(runtime);
     let entered = Rc::clone(&runtime);
     let _inside = entered.enter();
-    let mut world = World::new(plan, runtime);
+    let mut world = World::new(plan, runtime, broken);
     if broken == Broken::Syncs {
         world.disk.lie();
     }
@@ -97,7 +102,7 @@ pub fn run(plan: &Plan, keep: bool, broken: Broken) -> Outcome {
 }
 
 impl World {
-    fn new(plan: &Plan, runtime: Rc<Runtime>) -> World {
+    fn new(plan: &Plan, runtime: Rc<Runtime>, broken: Broken) -> World {
         let (seed, time) = (plan.seed, TrueTime::begin());
         let books: Arc<Mutex<Books>> = Arc::default();
         World {
@@ -109,10 +114,11 @@ impl World {
             clock: Arc::new(time),
             disk: SimDisk::new(seed),
             store: Arc::default(),
-            provider: Provider::new(seed, time, Arc::clone(&books)),
+            provider: Provider::new(seed, time, Duration::from_secs(plan.shop.key_lifetime), Arc::clone(&books)),
             depository: Depository::new(seed),
             rung: Arc::default(),
             books,
+            broken,
             random: Random::new(seed, "world"),
             crashed: false,
         }
