@@ -92,8 +92,13 @@ impl Lines<'_> {
     fn at(&mut self, start: u64) -> u64 {
         let start = usize::try_from(start).unwrap_or(usize::MAX).min(self.text.len());
         let blank = self.text[start..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
-        let passed = &self.text[self.at..start + blank];
-        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        // A record ends with CR, LF or both, and so does a line: no two records begin in the same one.
+        let ends = |place: &usize| match self.text[*place] {
+            b'\n' => true,
+            b'\r' => self.text.get(place + 1) != Some(&b'\n'),
+            _ => false,
+        };
+        self.line += (self.at..start + blank).filter(ends).count() as u64;
         self.at = start + blank;
         self.line
     }

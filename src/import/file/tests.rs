@@ -57,6 +57,17 @@ fn lines_are_counted_in_the_file_and_not_in_records() {
     assert_eq!(problems[0].line, 5);
 }
 
+/// Two rows of one line would be one receipt (S22): the second was refused, or taken for the first.
+#[test]
+fn s22_rows_have_lines_of_their_own_however_lines_end() {
+    let rows = "tee,acme,berlin,10,1,EUR,,,\ntee,acme,lyon,10,1,EUR,,,\nmug,acme,lyon,10,1,EUR,,,\n";
+    for end in ["\n", "\r\n", "\r"] {
+        let stock = parse(format!("{HEADER}{rows}").replace('\n', end).as_bytes()).unwrap();
+        let lines = stock.skus.iter().flat_map(|sku| sku.rows.iter().map(|row| row.line));
+        assert_eq!(lines.collect::<Vec<_>>(), [2, 3, 4], "{end:?}");
+    }
+}
+
 #[test]
 fn a_wrong_header_is_one_clear_error() {
     for (text, says) in [
