@@ -105,23 +105,23 @@ fn explain<T: DeserializeOwned>(body: &[u8], error: &serde_json::Error) -> Probl
         return Problem::new(&kinds::MALFORMED_JSON, "the body is empty");
     }
     // A body that is wrong twice is called malformed first, wherever the other mistake stands.
-    if let Err(error) = serde_json::from_slice::<serde::de::IgnoredAny>(body) {
+    // Not ignoring anything: what is ignored may hold bytes that are no text.
+    if let Err(error) = serde_json::from_slice::<serde_json::Value>(body) {
         return Problem::new(&kinds::MALFORMED_JSON, error.to_string());
     }
-    match error.classify() {
-        Category::Syntax | Category::Eof | Category::Io => Problem::new(&kinds::MALFORMED_JSON, error.to_string()),
-        Category::Data => {
-            let mut reader = serde_json::Deserializer::from_slice(body);
-            let pointer = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
-                Ok(_) => String::new(),
-                Err(error) => pointer(error.path()),
-            };
-            let message = error.to_string();
-            let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
-            let errors = vec![FieldError::at(pointer, kinds::VALIDATION_FAILED.code, message.to_owned())];
-            Problem::invalid(errors)
-        }
-    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let pointer = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+        Ok(_) => String::new(),
+        Err(error) => pointer(error.path()),
+    };
+    let message = match error.classify() {
+        Category::Data => error.to_string(),
+        // It is JSON: where a name out of a list is wanted, another kind of value is called a wrong syntax.
+        Category::Syntax | Category::Eof | Category::Io => "not one of the values that it may have".to_owned(),
+    };
+    let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
+    let errors = vec![FieldError::at(pointer, kinds::VALIDATION_FAILED.code, message.to_owned())];
+    Problem::invalid(errors)
 }
 
 /// The JSON pointer to where a path leads.
@@ -160,6 +160,13 @@ mod tests {
     #[allow(dead_code)] // only parsed
     struct Line {
         units: u32,
+        why: Option<Why>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    enum Why {
+        Found,
     }
 
     #[test]
@@ -167,7 +174,9 @@ mod tests {
         for text in ["", "  ", "{", "nonsense", "{\"buyer\":}", "{\"buyer\":1,", "[1] 2", "\u{feff}{}"] {
             assert_eq!(parse::<Order>(text.as_bytes()).unwrap_err().kind.code, "malformed_json", "{text}");
         }
-        assert_eq!(parse::<Order>(b"\"\xff\"").unwrap_err().kind.code, "malformed_json");
+        for bytes in [&b"\"\xff\""[..], b"{\"buyer\":1,\"\xff\":1}", b"{\"buyer\":1,\"lines\":\"\\ud800\"}"] {
+            assert_eq!(parse::<Order>(bytes).unwrap_err().kind.code, "malformed_json", "{}", bytes.escape_ascii());
+        }
         let deep = "[".repeat(100_000);
         assert_eq!(parse::<Order>(deep.as_bytes()).unwrap_err().kind.code, "malformed_json");
     }
@@ -181,6 +190,9 @@ mod tests {
             (r#"{"buyer":"b","lines":[{"units":1e99}]}"#, "/lines/0/units"),
             (r#"{"buyer":"b","lines":[{"units":1,"colour":2}]}"#, "/lines/0/colour"),
             (r#"{"buyer":"b","lines":[],"a/b~":1}"#, "/a~1b~0"),
+            (r#"{"buyer":"b","lines":[{"units":1,"why":1}]}"#, "/lines/0/why"),
+            (r#"{"buyer":"b","lines":[{"units":1,"why":["found"]}]}"#, "/lines/0/why"),
+            (r#"{"buyer":"b","lines":[{"units":1,"why":"lost"}]}"#, "/lines/0/why"),
             (r#"{"buyer":"b"}"#, ""),
             (r#"[]"#, ""),
             (r#""text""#, ""),
