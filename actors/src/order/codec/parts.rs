@@ -100,6 +100,8 @@ pub(super) fn read_placement(message: PlacementMessage, at: Timestamp) -> Result
             _ => read_text(&line.seller, "seller")?,
         };
         let parts = match before.and_then(|before| before.parts.first()) {
+            // All units at one location are never written as parts: their count is the line's.
+            _ if line.parts.len() == 1 => return Err(Error::Invalid("parts")),
             _ if !line.parts.is_empty() => read_parts(&line.parts, "parts")?,
             Some(part) if line.location.is_empty() => vec![Part { location: part.location.clone(), units: line.units }],
             _ => vec![Part { location: read_text(&line.location, "location")?, units: line.units }],
