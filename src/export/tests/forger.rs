@@ -2,6 +2,7 @@
 //! can make himself is right.
 
 use super::super::format::{END, FRAME, Sink};
+use super::super::versions::{Versions, bucket_of};
 use super::*;
 use crate::disk::{RealDisk, SharedDisk};
 use crate::journal::frame::{self, HEADER};
@@ -16,8 +17,9 @@ pub struct Forger {
     pub skus: Vec<String>,
     pub orders: Vec<u128>,
     pub frames: Vec<Frame>,
-    /// Everything from the buckets on, without the checksum.
-    pub versions: Vec<u8>,
+    /// Those before the first that shows a record.
+    pub earlier: Vec<Frame>,
+    versions: Arc<Versions>,
 }
 
 /// One frame of the log.
@@ -40,10 +42,13 @@ impl Forger {
         let log = Log::inspect(&disk, kept.dir.path()).unwrap().log;
         let (mut reader, mut frames) = (log.read_from(Position(1)).unwrap(), Vec::new());
         let first = *shown.first_key_value().unwrap().0;
+        let mut versions: BTreeMap<EntityId, u64> = BTreeMap::new();
         while reader.step().unwrap() {
             let frame = reader.frame();
-            if frame.header.seq < first {
-                continue;
+            for entry in
+                frame::records(&frame.header, frame.bytes).unwrap().into_iter().flat_map(|record| record.entries)
+            {
+                versions.insert(entry.entity, entry.version);
             }
             let records = frame::record_bytes(&frame.header, frame.bytes).unwrap();
             let records: Vec<Vec<u8>> = records.into_iter().map(<[u8]>::to_vec).collect();
@@ -51,21 +56,22 @@ impl Forger {
             let shown = shown.into_iter().map(|position| (position - frame.header.first.0) as usize).collect();
             frames.push(Frame { header: frame.bytes[..HEADER].to_vec(), records, shown });
         }
+        let later = frames.split_off(first as usize - 1);
+        let versions = Versions::of(versions.iter().map(|(entity, version)| (entity, *version)));
         let mut forger = Forger {
             log: log.id().0,
             range: selection.range,
             skus: selection.skus.iter().map(ToString::to_string).collect(),
             orders: Vec::new(),
-            frames,
-            versions: Vec::new(),
+            frames: later,
+            earlier: frames,
+            versions: Arc::new(versions),
         };
         let orders = forger.preamble().len();
         for number in 0..written.orders {
             let id = &bytes[orders + 16 * number..][..16];
             forger.orders.push(u128::from_be_bytes(id.try_into().unwrap()));
         }
-        let front = forger.encode().len() - 32;
-        forger.versions = bytes[front..bytes.len() - 32].to_vec();
         assert!(forger.encode() == bytes, "the forger can write what he has read");
         (forger, root)
     }
@@ -104,8 +110,25 @@ impl Forger {
             }
         }
         sink.bytes(&[END]).unwrap();
-        sink.bytes(&self.versions).unwrap();
+        self.put_versions(&mut sink);
         sink.finish().unwrap()
+    }
+
+    fn put_versions(&self, sink: &mut Sink<Vec<u8>>) {
+        let skus = self.skus.iter().map(|code| EntityId::Sku(sku(code)));
+        let wanted = skus.chain(self.orders.iter().map(|order| EntityId::Order(OrderId(*order))));
+        let buckets: BTreeSet<usize> = wanted.map(|entity| bucket_of(&digest(&entity))).collect();
+        sink.u32(buckets.len()).unwrap();
+        for &number in &buckets {
+            let entries = self.versions.bucket(number);
+            sink.u32(number).unwrap();
+            sink.u32(entries.len()).unwrap();
+            for (digest, version) in entries {
+                sink.bytes(digest).unwrap();
+                sink.bytes(&version.to_le_bytes()).unwrap();
+            }
+        }
+        sink.hashes(&self.versions.beside(&Vec::from_iter(buckets)).0).unwrap();
     }
 
     /// All records of these frames: frame, index, and whether it is shown.

@@ -76,18 +76,44 @@ fn an_order_is_left_out_with_all_its_records_or_taken_in_without_a_reason() {
             let flaw = forged.fails(root, &format!("order {order}, left out"));
             assert!(flaw.contains("its records are not in the export"), "{flaw}");
         }
-        let stranger = (1..=60).find(|order| !genuine.orders.contains(order));
-        if let Some(stranger) = stranger {
+        let mut unnamed = 0;
+        for stranger in (1..=60).filter(|order| !genuine.orders.contains(order)) {
             let mut forged = genuine.clone();
             forged.orders.push(stranger);
             forged.orders.sort_unstable();
-            for frame in &mut forged.frames {
-                let of_it: Vec<_> = (0..frame.records.len()).filter(|&index| touches(frame, index, stranger)).collect();
-                frame.shown.extend(of_it);
+            // Exactly those of its records that would be needed.
+            let mut before = None;
+            let mut closed = false;
+            for (number, index, _) in genuine.records() {
+                let frame = &genuine.frames[number];
+                if !touches(frame, index, stranger) {
+                    continue;
+                }
+                match genuine.range.side(journal::frame::Header::read(&frame.header).unwrap().at) {
+                    Side::Before => before = Some((number, index)),
+                    Side::After if std::mem::replace(&mut closed, true) => {}
+                    Side::Within | Side::After => forged.frames[number].shown.extend([index]),
+                }
             }
-            forged.fails(root, &format!("order {stranger}, taken in"));
+            if let Some((number, index)) = before {
+                forged.frames[number].shown.insert(index);
+            }
+            let flaw = forged.fails(root, &format!("order {stranger}, taken in"));
+            unnamed += u32::from(flaw.contains("nothing in the range names"));
         }
+        assert!(unnamed > 0 || genuine.range == Range::ALL);
     }
+}
+
+#[test]
+fn a_frame_in_front_that_shows_nothing_is_one_too_many() {
+    for (genuine, root) in GENUINE.iter().filter(|(genuine, _)| !genuine.earlier.is_empty()) {
+        let mut forged = genuine.clone();
+        forged.frames.insert(0, genuine.earlier.last().unwrap().clone());
+        let flaw = forged.fails(root, "one more frame in front");
+        assert!(flaw.contains("a frame that nothing in this export asks for"), "{flaw}");
+    }
+    assert!(GENUINE.iter().any(|(genuine, _)| !genuine.earlier.is_empty()));
 }
 
 #[test]
@@ -175,6 +201,8 @@ proptest! {
         prop_assume!(bytes != genuine && bytes.len() > 32);
         fails(&bytes, root, &format!("{out} bytes at {at}"));
         sealed(&mut bytes);
+        // What was changed in the checksum is right again now.
+        prop_assume!(bytes != genuine);
         if let Ok(verdict) = check(&bytes[..], root, &mut |_| {}) {
             prop_assert!(at < 40, "{} bytes at {}: nobody saw it: {:?}", out, at, verdict);
         }
