@@ -49,7 +49,7 @@ fn an_export_is_proven_on_another_machine() {
     let records = elsewhere.run(&["verify", "proof", "--root", &root, "--records"]).says(OK);
     let shown = records.lines().filter(|line| line.starts_with("record ")).count() as u64;
     assert_eq!(Some(shown), verdict["records"].as_u64());
-    assert_eq!(records.matches(": Placed {").count(), 3, "{records}");
+    assert_eq!(records.matches(": Order(Placed {").count(), 3, "{records}");
     assert!(!records.contains("sku-8"));
 }
 
