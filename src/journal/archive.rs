@@ -139,8 +139,24 @@ pub(super) fn write(log: &Log, start: &Start, end: &Head) -> Result<(), Error> {
         let _ = log.disk.remove(&draft);
         return Err(error);
     }
-    log.disk.rename(&draft, &target).map_err(Error::io("rename", &draft))?;
-    let folder = folder(dir);
+    name(log, &draft, &target)
+}
+
+/// Makes the name of an archive durable that somebody else has made, or we before: a failed sync of the directory is not
+/// made good by another one, but a new name is.
+///
+/// # Errors
+/// What the disk says.
+pub(super) fn name_anew(log: &Log, number: u64) -> Result<(), Error> {
+    let target = path(&log.dir, number);
+    let draft = target.with_extension("tmp");
+    log.disk.rename(&target, &draft).map_err(Error::io("rename", &target))?;
+    name(log, &draft, &target)
+}
+
+fn name(log: &Log, draft: &Path, target: &Path) -> Result<(), Error> {
+    log.disk.rename(draft, target).map_err(Error::io("rename", draft))?;
+    let folder = folder(&log.dir);
     log.disk.sync_dir(&folder).map_err(Error::io("sync", &folder))
 }
 

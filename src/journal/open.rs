@@ -67,10 +67,10 @@ impl Wal {
         disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
         sync_parent(disk, dir)?;
         let mut found = examine(disk, dir, config.log_id)?;
+        set_aside(disk, dir, &mut found.shelf)?;
         if let Some(dirt) = &found.survey.dirt {
             tail::clean(disk, &dirt.cut.file, dirt.cut.offset, dirt.end)?;
         }
-        set_aside(disk, dir, &mut found.shelf)?;
         let was_clean = found.superblocks.now().clean.is_some();
         let epoch = 1 + found.superblocks.highest_epoch().max(found.survey.head.epoch);
         let newest = found.shelf.live.last_key_value().map_or(0, |(&number, _)| number);
@@ -126,22 +126,6 @@ impl Log {
     }
 }
 
-/// A segment that was being begun when the process died, and that the superblock does not know, has the name that the next
-/// one will get. It gets another: upkeep would else zero the new segment, frames and all, for the old one.
-fn set_aside(disk: &SharedDisk, dir: &Path, shelf: &mut Shelf) -> Result<(), Error> {
-    let newest = shelf.live.last_key_value().map_or(0, |(&number, _)| number);
-    for index in 0..shelf.scrap.len() {
-        let old = shelf.scrap[index].clone();
-        let name = old.file_name().unwrap_or_default().to_string_lossy();
-        if segment::number_of(&name).is_some_and(|number| number > newest) {
-            let spare = shelf.spare_path(dir);
-            disk.rename(&old, &spare).map_err(Error::io("rename", &old))?;
-            shelf.scrap[index] = spare;
-        }
-    }
-    Ok(())
-}
-
 /// The directory's own name must be as durable as what is acknowledged in it.
 fn sync_parent(disk: &SharedDisk, dir: &Path) -> Result<(), Error> {
     let Some(parent) = dir.parent() else { return Ok(()) };
@@ -166,6 +150,24 @@ fn check(config: &Config) -> Result<(), Error> {
     if config.queue_records == 0 || config.queue_events == 0 {
         return Err(Error::Config("the queue in front of the log must hold something"));
     }
+    Ok(())
+}
+
+/// A roll that was not finished leaves a file of the name that the next roll will give. Under that name it must not wait
+/// to be zeroed and used again: the next segment would be zeroed in its place.
+fn set_aside(disk: &SharedDisk, dir: &Path, shelf: &mut Shelf) -> Result<(), Error> {
+    let newest = shelf.live.last_key_value().map_or(0, |(&number, _)| number);
+    let is_next = |path: &PathBuf| {
+        let number = path.file_name().and_then(|name| segment::number_of(name.to_str()?));
+        number.is_some_and(|number| number > newest)
+    };
+    let (unfinished, mut scrap): (Vec<_>, Vec<_>) = std::mem::take(&mut shelf.scrap).into_iter().partition(is_next);
+    for path in unfinished {
+        let aside = shelf.spare_path(dir);
+        disk.rename(&path, &aside).map_err(Error::io("rename", &path))?;
+        scrap.push(aside);
+    }
+    shelf.scrap = scrap;
     Ok(())
 }
 

@@ -104,8 +104,10 @@ impl Upkeep {
     fn archive(&self) -> Result<bool, Error> {
         let oldest = self.log.shelf.lock().full().into_iter().find(|(live, _)| !live.archived);
         let Some((Live { start, .. }, end)) = oldest else { return Ok(false) };
-        // One that an earlier process has made will do. A damaged one is made again: the segment is still there.
-        if !matches!(archive::verify(&self.log, &start, &end), Ok(true)) {
+        // One that was made before will do, once its name is durable. A damaged one is made again: the segment is there.
+        if matches!(archive::verify(&self.log, &start, &end), Ok(true)) {
+            archive::name_anew(&self.log, start.number)?;
+        } else {
             archive::write(&self.log, &start, &end)?;
             if !archive::verify(&self.log, &start, &end)? {
                 let lost = std::io::Error::other("an archive that was just written is not there");

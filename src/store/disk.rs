@@ -8,6 +8,7 @@ use super::{Batch, Error, Failure, Range, Read, Row, Store, Table};
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use std::path::Path;
+use xxhash_rust::xxh3::xxh3_128;
 
 /// What the store may take. It keeps at most about `cache_bytes + 5 × memtable_bytes` in memory.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +38,7 @@ impl DiskStore {
     /// # Errors
     /// [`Error`] when the files cannot be opened: delete the directory, and the store is rebuilt.
     pub fn open(directory: &Path, limits: Limits) -> Result<DiskStore, Error> {
+        check_versions(directory)?;
         let database = Database::builder(directory)
             .cache_size(limits.cache_bytes)
             .max_journaling_size((limits.memtable_bytes * 5).max(64 << 20))
@@ -65,6 +67,23 @@ impl DiskStore {
             _ => DiskStore::open(directory, limits),
         }
     }
+}
+
+/// Does the list of each keyspace's table files match the checksum that is kept beside it? lsm-tree writes it and does not
+/// look at it, and what it then believes of a damaged list can cost the process: a count of tables is room for them.
+fn check_versions(directory: &Path) -> Result<(), Error> {
+    let Ok(keyspaces) = std::fs::read_dir(directory.join("keyspaces")) else { return Ok(()) };
+    for keyspace in keyspaces.flatten() {
+        // Number of the list, its checksum, and which kind of checksum that is: XXH3.
+        let Ok(current) = std::fs::read(keyspace.path().join("current")) else { continue };
+        let path = |number: &[u8; 8]| keyspace.path().join(format!("v{}", u64::from_le_bytes(*number)));
+        let Some((number, sum)) = current.split_first_chunk::<8>() else { continue };
+        let Ok(list) = std::fs::read(path(number)) else { continue };
+        if sum.split_last() != Some((&0, &xxh3_128(&list).to_le_bytes()[..])) {
+            return Err(Error::Failed(format!("{} does not match its checksum", path(number).display())));
+        }
+    }
+    Ok(())
 }
 
 impl Read for DiskStore {

@@ -141,3 +141,29 @@ fn the_numbers_of_the_tables_never_change() {
     assert_eq!(Table::from_number(5), Some(Table::Movements));
     assert_eq!(Table::from_number(0), None);
 }
+
+#[test]
+fn a_damaged_list_of_tables_is_refused_before_it_is_believed() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(DiskStore::open(directory.path(), Limits::default()).unwrap());
+    drop(DiskStore::open(directory.path(), Limits::default()).unwrap());
+    let keyspaces = std::fs::read_dir(directory.path().join("keyspaces")).unwrap();
+    let lists: Vec<_> = keyspaces
+        .flat_map(|keyspace| std::fs::read_dir(keyspace.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.file_name().unwrap().to_string_lossy().starts_with('v'))
+        .collect();
+    assert!(!lists.is_empty());
+    for list in lists {
+        let whole = std::fs::read(&list).unwrap();
+        let mut damaged = whole.clone();
+        damaged[whole.len() / 2] ^= 0x40;
+        std::fs::write(&list, damaged).unwrap();
+        match DiskStore::open(directory.path(), Limits::default()) {
+            Err(Error::Failed(why)) => assert!(why.contains(list.to_str().unwrap()), "{why}"),
+            Ok(_) => panic!("{} is believed", list.display()),
+        }
+        std::fs::write(&list, whole).unwrap();
+        drop(DiskStore::open(directory.path(), Limits::default()).unwrap());
+    }
+}

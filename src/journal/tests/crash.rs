@@ -198,3 +198,49 @@ fn s09_a_record_is_never_split_and_is_there_wholly_or_not_at_all() {
         disk.kill();
     }
 }
+
+#[test]
+fn s03_a_roll_that_was_not_finished_costs_no_later_segment() {
+    let frames = 30;
+    for step in 1..=steps(frames) {
+        let disk = SimDisk::new(step);
+        disk.fail_at(step, Fault::Broken);
+        let worked = work(&disk, &tiny(), frames);
+        disk.kill();
+        let what = format!("step {step}");
+        let mut rig = demand(&disk, &tiny(), worked.acknowledged, &what);
+        // Upkeep comes late, when the log has rolled already.
+        let rolls = rig.log.health().rolls;
+        while rig.log.health().rolls < rolls + 2 {
+            rig.frame(20);
+        }
+        let _ = rig.tend();
+        rig.frame(1);
+        let acknowledged = rig.queue.committed().0;
+        disk.kill();
+        drop(demand(&disk, &tiny(), acknowledged, &what));
+        disk.kill();
+    }
+}
+
+#[test]
+fn s06_an_archive_whose_name_is_not_durable_frees_no_segment() {
+    let mut failures = 0;
+    for step in 1..150 {
+        let disk = SimDisk::new(step);
+        let mut rig = Rig::open(&disk, tiny()).unwrap();
+        while rig.log.health().rolls < 3 {
+            rig.frame(20);
+        }
+        rig.checkpoint().unwrap();
+        disk.fail_at(disk.steps() + step, Fault::Broken);
+        let failed = rig.tend().is_err();
+        let _ = rig.tend();
+        let acknowledged = rig.queue.committed().0;
+        disk.power_cut();
+        disk.restart();
+        drop(demand(&disk, &tiny(), acknowledged, &format!("step {step}")));
+        failures += u64::from(failed);
+    }
+    assert!(failures > 10, "{failures}");
+}

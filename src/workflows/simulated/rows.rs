@@ -14,8 +14,14 @@ const LIMITS: Limits = Limits { cache_bytes: 16 << 20, memtable_bytes: 8 << 20 }
 /// Rows that a walk reads at a time.
 const PAGE: usize = 1_000;
 
-/// Opens or begins the store in this directory.
+/// Opens or begins the store in this directory. A new one gets its name when it is whole: one that an error has left half
+/// made could never be opened.
 pub(super) fn open(directory: &Path) -> io::Result<Arc<dyn Store>> {
+    if !directory.is_dir() {
+        let draft = directory.with_extension("new");
+        drop(DiskStore::create(&draft, LIMITS).map_err(io::Error::other)?);
+        std::fs::rename(&draft, directory)?;
+    }
     Ok(Arc::new(DiskStore::open(directory, LIMITS).map_err(io::Error::other)?))
 }
 

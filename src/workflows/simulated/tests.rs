@@ -54,3 +54,15 @@ impl Store for Counting {
         Box::new(self.clone())
     }
 }
+
+#[test]
+fn books_that_were_left_half_made_are_begun_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let directory = dir.path().join("provider");
+    // As an error while they were made leaves them: a journal, and no word that it is whole.
+    std::fs::create_dir_all(directory.with_extension("new")).unwrap();
+    std::fs::write(directory.with_extension("new").join("0.jnl"), b"half").unwrap();
+    drop(super::Books::open(&directory).unwrap());
+    assert!(super::Books::read(&directory).unwrap().entries().next().is_none());
+    assert!(!directory.with_extension("new").exists());
+}
