@@ -46,6 +46,9 @@ pub struct Deed {
     pub told: Told,
 }
 
+/// An order: its id, its buyer, and how many units of what.
+pub type Acknowledged<'a> = (String, &'a str, &'a [(String, u32)]);
+
 /// All of them.
 #[derive(Debug, Default)]
 pub struct Ledger {
@@ -123,7 +126,7 @@ impl Ledger {
     }
 
     /// Acknowledged orders: id, buyer, lines.
-    pub fn orders(&self) -> Vec<(String, &str, &[(String, u32)])> {
+    pub fn orders(&self) -> Vec<Acknowledged<'_>> {
         let mut orders = Vec::new();
         for deed in &self.deeds {
             if let (Told::Yes(_, body), What::Order { buyer, lines }) = (&deed.told, &deed.what)

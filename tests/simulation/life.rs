@@ -37,8 +37,7 @@ const WORKERS: usize = 2;
 
 /// How the server of a shop is set up.
 pub fn config(shop: &Shop) -> Config {
-    let mut config = Config::default();
-    config.data_dir = DIR.into();
+    let mut config = Config { data_dir: DIR.into(), ..Config::default() };
     (config.workers, config.shards) = (WORKERS, WORKERS + 1);
     config.holds.ttl = Duration::from_secs(10);
     config.holds.max_total = Duration::from_secs(40);

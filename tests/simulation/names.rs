@@ -98,7 +98,8 @@ impl Names {
     }
 
     pub fn token(&self, random: &mut Random) -> Reference {
-        Reference::new(*random.pick(TOKENS)).unwrap()
+        let token = random.pick::<&str>(TOKENS);
+        Reference::new(token).unwrap()
     }
 
     pub fn placement(&self, number: u64) -> PlaceRequest {
@@ -155,7 +156,8 @@ fn sku(number: u64) -> SkuId {
 }
 
 pub fn location(random: &mut Random) -> LocationId {
-    LocationId::new(*random.pick(&["near", "near", "far"])).unwrap()
+    let location = random.pick::<&str>(&["near", "near", "far"]);
+    LocationId::new(location).unwrap()
 }
 
 pub fn seller() -> SellerId {

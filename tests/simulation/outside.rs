@@ -332,7 +332,9 @@ impl DepositoryInner {
     fn report(&self, dispatched: &Dispatched) {
         let to = self.shipments.lock().clone();
         // Nobody there: reported again to whoever listens next.
-        drop(to.map(|to| to.try_send(dispatched.clone())));
+        if let Some(to) = to {
+            let _ = to.try_send(dispatched.clone());
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub fn check(world: &World, stepped: &Stepped) {
     if head.seq < published {
         return books.violated(format!("{published} frames were published, {} are there", head.seq));
     }
-    let whole = books.counts.recoveries % WHOLE_EVERY == 0;
+    let whole = books.counts.recoveries.is_multiple_of(WHOLE_EVERY);
     let from = if whole { 1 } else { books.head.0.max(1) };
     let may_be_gone = world.config.log.archive_max_age.is_some();
     let read = match read(&stepped.log, from) {

@@ -43,8 +43,7 @@ pub async fn judge(program: &Path, made: &Made, damage: &Damage) -> anyhow::Resu
     }
     let audit = buyers.look("/v1/audit").await?;
     ensure!(audit["verdict"] == "ok", "{audit}");
-    let ledger = buyers.ledger.borrow();
-    ensure!(ledger.violations.is_empty(), "{} violations: {}", ledger.violations.len(), ledger.violations[0]);
-    drop(ledger);
+    let violations = buyers.ledger.borrow().violations.clone();
+    ensure!(violations.is_empty(), "{} violations: {}", violations.len(), violations[0]);
     server.stop(START).await
 }

@@ -1,5 +1,7 @@
 //! A store that counts what is read from it.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 use crate::store::{Batch, Error, MemoryStore, Range, Read, Row, Store, Table};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
