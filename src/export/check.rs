@@ -209,7 +209,8 @@ impl<R: Read> Check<R> {
                 Err(error) => return self.source.flaw(at, format!("a record cannot be decoded: {error}")),
             }
         }
-        let beside = self.source.hashes(header.records as usize)?;
+        // At most one node for each shown record on each of at most 32 levels.
+        let beside = self.source.hashes(count.saturating_mul(32))?;
         if merkle::root_of(header.records as usize, &leaves, &beside) != Some(header.root) {
             return self.source.flaw(began, format!("these records are not in frame {}", header.seq));
         }

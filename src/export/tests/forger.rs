@@ -20,6 +20,8 @@ pub struct Forger {
     /// Those before the first that shows a record.
     pub earlier: Vec<Frame>,
     versions: Arc<Versions>,
+    /// Bytes of the table for the orders of the genuine export: making them takes a while.
+    table: (Vec<u128>, Vec<u8>),
 }
 
 /// One frame of the log.
@@ -66,12 +68,14 @@ impl Forger {
             frames: later,
             earlier: frames,
             versions: Arc::new(versions),
+            table: Default::default(),
         };
         let orders = forger.preamble().len();
         for number in 0..written.orders {
             let id = &bytes[orders + 16 * number..][..16];
             forger.orders.push(u128::from_be_bytes(id.try_into().unwrap()));
         }
+        forger.table = (forger.orders.clone(), forger.table_of());
         assert!(forger.encode() == bytes, "the forger can write what he has read");
         (forger, root)
     }
@@ -110,11 +114,18 @@ impl Forger {
             }
         }
         sink.bytes(&[END]).unwrap();
-        self.put_versions(&mut sink);
+        let (orders, table) = &self.table;
+        if *orders == self.orders {
+            sink.bytes(table).unwrap()
+        } else {
+            sink.bytes(&self.table_of()).unwrap()
+        }
         sink.finish().unwrap()
     }
 
-    fn put_versions(&self, sink: &mut Sink<Vec<u8>>) {
+    /// The buckets of his SKUs and orders, and what is beside them.
+    fn table_of(&self) -> Vec<u8> {
+        let mut sink = Sink::new(Vec::new());
         let skus = self.skus.iter().map(|code| EntityId::Sku(sku(code)));
         let wanted = skus.chain(self.orders.iter().map(|order| EntityId::Order(OrderId(*order))));
         let buckets: BTreeSet<usize> = wanted.map(|entity| bucket_of(&digest(&entity))).collect();
@@ -129,6 +140,10 @@ impl Forger {
             }
         }
         sink.hashes(&self.versions.beside(&Vec::from_iter(buckets)).0).unwrap();
+        let mut bytes = sink.finish().unwrap();
+        // Not at the end yet: no checksum.
+        bytes.truncate(bytes.len() - 32);
+        bytes
     }
 
     /// All records of these frames: frame, index, and whether it is shown.

@@ -77,7 +77,7 @@ fn an_order_is_left_out_with_all_its_records_or_taken_in_without_a_reason() {
             assert!(flaw.contains("its records are not in the export"), "{flaw}");
         }
         let mut unnamed = 0;
-        for stranger in (1..=60).filter(|order| !genuine.orders.contains(order)) {
+        for stranger in (1..=60).filter(|order| !genuine.orders.contains(order)).take(20) {
             let mut forged = genuine.clone();
             forged.orders.push(stranger);
             forged.orders.sort_unstable();
