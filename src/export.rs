@@ -2,7 +2,7 @@
 //! noted down, without the log.
 //!
 //! [`write()`] makes one from a stopped server's directory, [`check()`] looks at one. What it proves, and why that is so,
-//! is in `docs/adr/0010-a-proof-ends-in-the-versions.md`; what it looks like, in [`format`].
+//! is in `docs/adr/0010-a-proof-ends-in-the-versions.md`; what it looks like, in [`mod@format`].
 
 mod check;
 pub mod format;

@@ -113,8 +113,8 @@ fn a_count_of_records_that_is_not_theirs() {
 
 #[test]
 fn segments_that_are_lost_short_or_of_something_else() {
-    type Alter<'a> = &'a dyn Fn(&Path);
-    let cases: [(Alter<'_>, &str); 4] = [
+    type Case<'a> = (&'a dyn Fn(&Path), &'a str);
+    let cases: [Case; 4] = [
         (&|path| std::fs::remove_file(path).unwrap(), "the segment is missing"),
         (&|path| std::fs::write(path, &std::fs::read(path).unwrap()[..8192]).unwrap(), "the segment is too short"),
         (&|path| std::fs::write(path, vec![0; 64 << 10]).unwrap(), "the segment's first block is damaged"),
