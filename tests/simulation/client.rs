@@ -92,6 +92,7 @@ impl Clients {
                     }
                 }
             }
+            drop(permit);
             sleep(Duration::from_micros(random.skewed(300_000))).await;
         }
         false

@@ -2,9 +2,11 @@
 //!
 //! What clients did and were told counts with the moments at which they asked and were answered: a delivery, a hold, the
 //! holds of an order, and every look at the stock, which must show on-hand, held and allocated units of one moment in
-//! between. Of several tries with one key, the one counts that was under way when the record was handed to the log. What happens unasked (a hold runs out, an order's units become firm, leave, or are given back), and what was
-//! asked and never answered, is taken from the committed log, under way from its being handed to the log until its commit.
-//! What never was committed did not happen: nobody who was told of success may have seen it.
+//! between. Of several tries with one key, the one counts that was under way when the record was handed to the log.
+//!
+//! What happens unasked (a hold runs out, an order's units become firm, leave, or are given back), and what was asked and
+//! never answered, is taken from the committed log, under way from its being handed to the log until its commit. What never
+//! was committed did not happen: nobody who was told of success may have seen it.
 //!
 //! A refusal is no part of the order: it may leave before what it rests on is committed, has no effect, and says nothing
 //! about what follows (S10).
@@ -12,7 +14,7 @@
 use crate::linear::{Operation, Spec, Verdict, linearise};
 use stampede::journal::Committed;
 use stampede_actors::ids::{EntityId, HoldId, OpId, OrderId, SkuId};
-use stampede_actors::record::{Event, Position};
+use stampede_actors::record::{Event, Position, Version};
 use stampede_actors::shell::{Done, View};
 use stampede_actors::sku::{self, Part};
 use std::collections::BTreeMap;
@@ -45,6 +47,7 @@ struct Happened {
     sku: SkuId,
     acts: Vec<Act>,
     deed: Option<Deed>,
+    version: Version,
     handed_over: u64,
     committed: u64,
 }
@@ -152,7 +155,7 @@ impl History {
         if let (EntityId::Sku(sku), View::Sku(view)) = (entity, &done.view) {
             let stock = &view.availability;
             let act = vec![Act::Look([stock.on_hand, stock.held, stock.allocated].map(i64::from))];
-            self.looks.push((sku.clone(), Operation { invoked, returned: now, act }));
+            self.looks.push((sku.clone(), Operation { invoked, returned: now, hint: 2 * done.version + 1, act }));
         }
     }
 
@@ -166,17 +169,18 @@ impl History {
     pub fn committed(&mut self, frame: &Committed) {
         let committed = self.next();
         for (record, position) in frame.records.iter().zip(frame.first.0..) {
-            let mut skus: BTreeMap<&SkuId, (Vec<Act>, Option<Deed>)> = BTreeMap::new();
+            let mut skus: BTreeMap<&SkuId, (Vec<Act>, Option<Deed>, Version)> = BTreeMap::new();
             for entry in &record.entries {
                 if let (EntityId::Sku(sku), Event::Sku(event)) = (&entry.entity, &entry.event) {
-                    let (acts, deed) = skus.entry(sku).or_default();
+                    let (acts, deed, version) = skus.entry(sku).or_default();
+                    *version = entry.version;
                     acts.extend(act_of(event));
                     *deed = deed.or(deed_of(event));
                 }
             }
             let handed_over = self.handed_over.get(&Position(position)).copied().unwrap_or_default();
-            for (sku, (acts, deed)) in skus.into_iter().filter(|(_, (acts, _))| !acts.is_empty()) {
-                self.happened.push(Happened { sku: sku.clone(), acts, deed, handed_over, committed });
+            for (sku, (acts, deed, version)) in skus.into_iter().filter(|(_, (acts, ..))| !acts.is_empty()) {
+                self.happened.push(Happened { sku: sku.clone(), acts, deed, version, handed_over, committed });
             }
         }
     }
@@ -187,11 +191,16 @@ impl History {
         for (sku, look) in &self.looks {
             by_sku.entry(sku.clone()).or_default().push(look.clone());
         }
-        for Happened { sku, acts, deed, handed_over, committed } in &self.happened {
+        for Happened { sku, acts, deed, version, handed_over, committed } in &self.happened {
             let of_deed = deed.and_then(|deed| self.deeds.get(&deed)).into_iter().flatten();
             let asked = of_deed.filter_map(|asked| asked.covers(*handed_over)).next();
             let (invoked, returned) = asked.unwrap_or((*handed_over, *committed));
-            by_sku.entry(sku.clone()).or_default().push(Operation { invoked, returned, act: acts.clone() });
+            by_sku.entry(sku.clone()).or_default().push(Operation {
+                invoked,
+                returned,
+                hint: 2 * version,
+                act: acts.clone(),
+            });
         }
         by_sku
     }
@@ -263,7 +272,7 @@ mod tests {
     use super::*;
 
     fn operation(invoked: u64, returned: u64, act: Act) -> Operation<Vec<Act>> {
-        Operation { invoked, returned, act: vec![act] }
+        Operation { invoked, returned, hint: returned, act: vec![act] }
     }
 
     fn verdict(operations: &[Operation<Vec<Act>>]) -> Verdict {

@@ -37,8 +37,13 @@ const WORKERS: usize = 2;
 
 /// How the server of a shop is set up.
 pub fn config(shop: &Shop) -> Config {
-    let mut config = Config { data_dir: DIR.into(), ..Config::default() };
-    (config.workers, config.shards) = (WORKERS, WORKERS + 1);
+    let mut config = Config {
+        data_dir: DIR.into(),
+        workers: WORKERS,
+        shards: WORKERS + 1,
+        start_grace: Duration::from_secs(2),
+        ..Config::default()
+    };
     config.holds.ttl = Duration::from_secs(10);
     config.holds.max_total = Duration::from_secs(40);
     config.payment.timeout = crate::outside::TIMEOUT;
@@ -52,7 +57,6 @@ pub fn config(shop: &Shop) -> Config {
     config.store.keep_free.0 = shop.keep_free;
     config.store.flush_every = Duration::from_millis(100);
     config.passivate.after = Duration::from_millis(shop.passivate_after);
-    config.start_grace = Duration::from_secs(2);
     config
 }
 

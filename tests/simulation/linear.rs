@@ -13,6 +13,8 @@ use std::hash::Hash;
 pub struct Operation<A> {
     pub invoked: u64,
     pub returned: u64,
+    /// Of those that can come next, those with the least are tried first. It decides nothing but how long the search takes.
+    pub hint: u64,
     pub act: A,
 }
 
@@ -69,8 +71,16 @@ impl Moments {
         Moments { of, next, before, places }
     }
 
-    fn first(&self) -> usize {
-        self.next[Moments::NONE]
+    /// Operations that were invoked before any of those that are left had returned.
+    fn candidates<A>(&self, operations: &[Operation<A>]) -> Vec<usize> {
+        let mut at = self.next[Moments::NONE];
+        let mut candidates = Vec::new();
+        while at != Moments::NONE && !self.of[at].1 {
+            candidates.push(self.of[at].0);
+            at = self.next[at];
+        }
+        candidates.sort_by_key(|&index| operations[index].hint);
+        candidates
     }
 
     fn take(&mut self, operation: usize) {
@@ -91,42 +101,49 @@ impl Moments {
     }
 }
 
+/// What can come next, and what of it was tried.
+struct Choice<S> {
+    state: S,
+    candidates: Vec<usize>,
+    tried: usize,
+}
+
 /// Looks for an order.
 pub fn linearise<S: Spec>(begin: &S, operations: &[Operation<S::Act>]) -> Verdict {
     let mut moments = Moments::new(operations);
-    let mut state = begin.clone();
     let mut done = vec![0_u64; operations.len().div_ceil(64)];
-    let mut tried: HashSet<(Vec<u64>, S)> = HashSet::new();
-    let mut order: Vec<(usize, S)> = Vec::with_capacity(operations.len());
-    let (mut at, mut furthest, mut steps) = (moments.first(), 0, 0);
-    while moments.first() != Moments::NONE {
+    let mut seen: HashSet<(Vec<u64>, S)> = HashSet::new();
+    let mut order: Vec<usize> = Vec::with_capacity(operations.len());
+    let mut choices = vec![Choice { state: begin.clone(), candidates: moments.candidates(operations), tried: 0 }];
+    let (mut furthest, mut steps) = (0, 0);
+    while let Some(choice) = choices.last_mut() {
+        if order.len() == operations.len() {
+            return Verdict::Linearisable;
+        }
         steps += 1;
         if steps > STEPS * operations.len() {
             return Verdict::Undecided;
         }
-        let (index, is_return) = moments.of[at];
-        if at != Moments::NONE && !is_return {
-            let after = state.step(&operations[index].act);
-            if let Some(after) = after {
-                done[index / 64] |= 1 << (index % 64);
-                if tried.insert((done.clone(), after.clone())) {
-                    order.push((index, std::mem::replace(&mut state, after)));
-                    furthest = furthest.max(order.len());
-                    moments.take(index);
-                    at = moments.first();
-                    continue;
-                }
-                done[index / 64] &= !(1 << (index % 64));
+        let Some(&index) = choice.candidates.get(choice.tried) else {
+            // Whatever comes next is not legal: the last one was put wrongly.
+            choices.pop();
+            if let Some(last) = order.pop() {
+                done[last / 64] &= !(1 << (last % 64));
+                moments.put_back(last);
             }
-            at = moments.next[at];
+            continue;
+        };
+        choice.tried += 1;
+        let Some(after) = choice.state.step(&operations[index].act) else { continue };
+        done[index / 64] |= 1 << (index % 64);
+        if !seen.insert((done.clone(), after.clone())) {
+            done[index / 64] &= !(1 << (index % 64));
             continue;
         }
-        // Something has returned that could not be put anywhere: the last one was put wrongly.
-        let Some((last, before)) = order.pop() else { return Verdict::Not(furthest) };
-        state = before;
-        done[last / 64] &= !(1 << (last % 64));
-        moments.put_back(last);
-        at = moments.next[moments.places[last][0]];
+        moments.take(index);
+        order.push(index);
+        furthest = furthest.max(order.len());
+        choices.push(Choice { state: after, candidates: moments.candidates(operations), tried: 0 });
     }
-    Verdict::Linearisable
+    Verdict::Not(furthest)
 }
