@@ -4,7 +4,7 @@ use super::*;
 use crate::feed::projection::tests::shop::{Shop, buyer, depot, sku};
 use stampede_actors::ids::{HoldId, OpId};
 use stampede_actors::order::{self, Answer, Step};
-use stampede_actors::sku::{End, Event as SkuEvent, Part, Units};
+use stampede_actors::sku::{self, End, Event as SkuEvent, Part, Units};
 use stampede_actors::time::Span;
 
 /// What the ledger says of a shop's history, closed at the end.
@@ -50,6 +50,32 @@ fn a_right_history_breaks_nothing() {
     shop.work(OrderId(1));
     assert!(shop.ship(OrderId(1), 5, 1));
     shop.work(OrderId(1));
+    assert_eq!(found(&mut shop), []);
+}
+
+#[test]
+fn a_hold_that_two_orders_had_one_after_the_other_is_each_ones_own() {
+    let mut shop = Shop::new();
+    shop.stocked("mug", 10, None);
+    let hold = HoldId(7);
+    for number in [1, 2] {
+        // The buyer's own at first; when it has ended, only an order gets it afresh.
+        let for_whom = [None, Some(OrderId(number))];
+        for order in for_whom.into_iter().skip(usize::from(number == 2)) {
+            let (buyer, ttl) = (buyer("alice"), Span::minutes(10));
+            assert!(shop.sku("mug", sku::Command::Hold { hold, units: 2, buyer, order, ttl, tentative: false }));
+        }
+        let mut placement = shop.placement(OrderId(number), "alice", "mug", 2);
+        placement.lines[0].hold = hold;
+        assert!(shop.order(OrderId(number), order::Command::Place(placement)));
+        if number == 1 {
+            let (cancel, reason) = (OpId(1), "changed my mind".to_owned());
+            assert!(shop.order(OrderId(1), order::Command::Cancel { cancel, fingerprint: 1, reason }));
+        }
+        shop.work(OrderId(number));
+    }
+    assert!(shop.ship(OrderId(2), 5, 2));
+    shop.work(OrderId(2));
     assert_eq!(found(&mut shop), []);
 }
 

@@ -179,8 +179,9 @@ impl Trade {
     /// More units of a line left than the order says.
     pub(super) fn overshipped(&self, order: OrderId, shelves: &Map<SkuId, Shelf>) -> Option<Violation> {
         self.lines.iter().find_map(|line| {
+            // A hold that ended may have been granted afresh, for another order.
             let claim = shelves.get(&line.sku).and_then(|shelf| shelf.claim(line.hold));
-            let left = claim.map_or(0, Claim::shipped);
+            let left = claim.filter(|claim| claim.order == Some(order)).map_or(0, Claim::shipped);
             let detail = || format!("{left} units of {} left, the order shipped {}", line.sku, line.shipped);
             (left > line.shipped).then(|| Violation::new(Invariant::ShippedWithinOrder, order, detail()))
         })
