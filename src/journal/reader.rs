@@ -187,21 +187,22 @@ impl Drop for Reader {
 /// The last run that begins at or before `from`.
 fn find(log: &Log, from: Position) -> Result<Run, Error> {
     let begins_before = |start: &Start| start.before.position < from || start.before.seq == 0;
-    let live = {
-        let shelf = log.shelf.lock();
-        shelf.live.iter().rev().find(|(_, live)| begins_before(&live.start)).map(|(&number, _)| number)
+    let begin = |start: &Start| start.before.position.0 + 1;
+    let (live, mut first) = {
+        let live = &log.shelf.lock().live;
+        let run = live.iter().rev().find(|(_, live)| begins_before(&live.start)).map(|(&number, _)| number);
+        (run, live.values().next().map(|oldest| begin(&oldest.start)))
     };
     if let Some(number) = live {
         return open_live(log, number);
     }
     let numbers = archive::numbers(&log.disk, &log.dir)?;
-    let mut first = None;
     for &number in numbers.iter().rev() {
         let Some(run) = open(log, number)? else { continue };
         if begins_before(&run.start) {
             return Ok(run);
         }
-        first = Some(run.start.before.position.0 + 1);
+        first = Some(begin(&run.start));
     }
     let first = first.unwrap_or_else(|| log.head().position.0 + 1);
     Err(Error::Gone { wanted: from.0, first })
