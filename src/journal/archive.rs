@@ -328,10 +328,14 @@ impl Compressing {
 }
 
 impl Sink {
+    /// Writes the whole blocks of what waits; the rest waits on, so that every write begins and ends with a block, and the
+    /// file too. Synced at once: what waits in the cache until the end holds up the log's own syncs for as long.
     fn put_out(&mut self) -> io::Result<()> {
-        self.file.write_at(self.next, &self.piece)?;
-        self.next += self.piece.len() as u64;
-        self.piece.clear();
+        let whole = self.piece.len() / BLOCK * BLOCK;
+        self.file.write_at(self.next, &self.piece[..whole])?;
+        self.file.sync()?;
+        self.next += whole as u64;
+        self.piece.drain(..whole);
         Ok(())
     }
 }

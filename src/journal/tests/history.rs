@@ -1,7 +1,7 @@
 //! Archive, reuse, cursors and checkpoints: history stays for as long as somebody may need it.
 
 use super::*;
-use crate::disk::Disk as _;
+use crate::disk::{Access, Disk as _};
 use crate::journal::archive;
 
 /// Writes frames and tends until `rolls` segments were begun in this opening.
@@ -88,6 +88,35 @@ fn s06_a_segment_whose_archive_cannot_be_read_back_is_not_reused() {
     disk.garble(None);
     rig.tend().unwrap();
     assert_eq!((rig.log.health().live, rig.log.health().archived), (1, 1));
+    assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0, "from the archive");
+}
+
+/// A record whose bytes hardly compress.
+fn incompressible(number: u64) -> Record {
+    let entry = |i: u64| {
+        let id = blake3::hash(&(number * 100 + i).to_le_bytes()).to_hex();
+        let entity = EntityId::Sku(SkuId::new(id.as_str()).unwrap());
+        Entry { entity, version: number * 1_000 + i, event: Event::Sku(sku::Event::Paused) }
+    };
+    Record { at: Timestamp(number as i64), entries: (0..100).map(entry).collect() }
+}
+
+#[test]
+fn an_archive_of_many_pieces_is_read_back() {
+    let disk = SimDisk::new(1);
+    let config = Config { segment_bytes: 4 << 20, frame_bytes: 64 << 10, ..small() };
+    let mut rig = Rig::open(&disk, config).unwrap();
+    while rig.log.health().live < 2 {
+        let next = rig.log.head().position.0 + 1;
+        rig.queue.append(incompressible(next), Position(0));
+        assert!(matches!(rig.flush(), Turn::Wait { .. }));
+        rig.upkeep.step(Timestamp(0)).unwrap();
+    }
+    rig.checkpoint().unwrap();
+    rig.tend().unwrap();
+    assert_eq!((rig.log.health().live, rig.log.health().archived), (1, 1));
+    let file = rig.log.disk.open(&Path::new(DIR).join("archive/000000000001.seg.zst"), Access::Direct).unwrap();
+    assert!(file.len().unwrap() > 1 << 20, "several pieces of 256 KiB");
     assert_eq!(rig.read_back(1).unwrap().len() as u64, rig.log.head().position.0, "from the archive");
 }
 
