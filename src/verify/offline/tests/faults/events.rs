@@ -67,6 +67,28 @@ fn a_claim_that_ends_without_having_begun() {
 }
 
 #[test]
+fn a_hold_that_ends_twice() {
+    let mut shop = Shop::new();
+    shop.stocked("mug", 10, None);
+    shop.frame();
+    let held = held(&shop, 7, 2);
+    let ended = Event::Sku(SkuEvent::Ended { hold: HoldId(7), how: End::Released, at: shop.now });
+    shop.forge(vec![(mug(), Event::Sku(held)), (mug(), ended.clone())]);
+    shop.frame();
+    found_at(shop, mug(), ended, Invariant::HoldLifecycle);
+}
+
+#[test]
+fn a_hold_that_is_granted_twice() {
+    let shop = shop();
+    let mut event = held(&shop, 0, 1);
+    if let SkuEvent::Held { hold, order, .. } = &mut event {
+        (*hold, *order) = (OrderId(1).hold(0), Some(OrderId(1)));
+    }
+    found_at(shop, mug(), Event::Sku(event), Invariant::HoldLifecycle);
+}
+
+#[test]
 fn more_units_than_a_buyer_may_have() {
     let mut shop = Shop::new();
     shop.stocked("mug", 10, Some(2));
@@ -116,6 +138,18 @@ fn money_that_is_taken_before_the_units_are_firm() {
     shop.frame();
     let (step, at) = (Step::Capture { attempt: 1 }, shop.now);
     let event = OrderEvent::Opened { step, at, ask_at: at, due: None };
+    found_at(shop, EntityId::Order(OrderId(1)), Event::Order(event), Invariant::CaptureAllocated);
+}
+
+#[test]
+fn an_order_that_is_charged_and_whose_units_never_were_firm() {
+    let mut shop = Shop::new();
+    shop.stocked("mug", 10, None);
+    shop.frame();
+    assert!(shop.buy(1, "bob", "mug", 1));
+    shop.frame();
+    let (step, at) = (Step::Capture { attempt: 1 }, shop.now);
+    let event = OrderEvent::Answered { step, answer: Answer::Done { reference: None }, at };
     found_at(shop, EntityId::Order(OrderId(1)), Event::Order(event), Invariant::CaptureAllocated);
 }
 
