@@ -1,6 +1,6 @@
 /** Ten thousand SKUs, of which a few get most of the buyers: the others must not feel it. */
 import { arrive } from './lib/buyer.ts';
-import { fill, popularity, type Stock } from './lib/data.ts';
+import { fill, popularity, warmUp, type Stock } from './lib/data.ts';
 import { judgeRun } from './lib/invariants.ts';
 import { optionsOf } from './lib/options.ts';
 import { readPlan } from './lib/plan.ts';
@@ -13,6 +13,10 @@ export const options = optionsOf(plan);
 
 export function setup(): Stock {
   return fill(plan, sums);
+}
+
+export function warm(stock: Stock): void {
+  warmUp(stock);
 }
 
 export default function (stock: Stock): void {

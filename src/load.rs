@@ -1,13 +1,14 @@
 //! `stampede load`: an open-loop load generator that judges the server by what it promises.
 //!
 //! A scenario ([`scenario`]) says what is for sale and when buyers come ([`schedule`]). They are sent in at their moments
-//! ([`rush`], [`visit`]), whatever the server does; refused ones may come back ([`drain`]). Then the buyers' ledger
+//! ([`rush`], [`visit`]) over connections that were opened before ([`stage`]), whatever the server does; refused ones may come back ([`drain`]). Then the buyers' ledger
 //! ([`ledger`]) is compared with the server's own books ([`readback`], [`shelves`], [`audit`]), and the run is judged
 //! ([`verdict`]) and written down ([`summary`], [`junit`], [`report`]).
 
 pub mod audit;
 pub mod buyer;
 pub mod clerk;
+pub mod compared;
 pub mod drain;
 pub mod junit;
 pub mod ledger;
@@ -50,7 +51,8 @@ pub fn run(options: &Options) -> Outcome {
         return Ok(Exit::Ok);
     };
     let usage = |error: String| Stop::new(Exit::Usage, anyhow!(error));
-    let scenario = scenarios.plan(name, &options.profile, options.rate_factor).map_err(usage)?;
+    let mut scenario = scenarios.plan(name, &options.profile, options.rate_factor).map_err(usage)?;
+    scenario.baseline_p99_ms = options.baseline_p99_ms.or(scenario.baseline_p99_ms);
     let target = Target::named(options)?;
     // Whether it can be written there is better known before the run than after it.
     let dir = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("load-report-{name}")));

@@ -8,6 +8,7 @@ import { seconds } from './metrics.mjs';
 /** Executors there are, and the fields that each takes. */
 export const EXECUTORS = {
   'shared-iterations': ['vus', 'iterations', 'maxDuration'],
+  'per-vu-iterations': ['vus', 'iterations', 'maxDuration'],
   'constant-arrival-rate': ['rate', 'timeUnit', 'duration', 'preAllocatedVUs', 'maxVUs'],
   'ramping-arrival-rate': ['startRate', 'timeUnit', 'stages', 'preAllocatedVUs', 'maxVUs'],
 };
@@ -16,7 +17,27 @@ export const COMMON = ['executor', 'exec', 'startTime', 'gracefulStop', 'env', '
 
 /** Virtual users that a scenario needs. */
 export function usersOf(scenario) {
-  return scenario.executor === 'shared-iterations' ? (scenario.vus ?? 1) : scenario.preAllocatedVUs;
+  return isTimed(scenario) ? scenario.preAllocatedVUs : (scenario.vus ?? 1);
+}
+
+/** Do its iterations begin at moments of their own? */
+export function isTimed(scenario) {
+  return scenario.executor.endsWith('-arrival-rate');
+}
+
+/** When a scenario begins, and when it is over at the latest, in seconds. */
+function spanOf(scenario) {
+  const begin = seconds(scenario.startTime ?? '0s');
+  const stages = scenario.stages?.reduce((sum, stage) => sum + seconds(stage.duration), 0);
+  const length = isTimed(scenario) ? (stages ?? seconds(scenario.duration)) : seconds(scenario.maxDuration ?? '10m');
+  return [begin, begin + length + seconds(scenario.gracefulStop ?? '30s')];
+}
+
+/** Most users that are needed at once: those of a scenario that is over go on to the next one, as in k6. */
+export function usersAtOnce(scenarios) {
+  const spans = scenarios.map((scenario) => [...spanOf(scenario), usersOf(scenario)]);
+  const at = (moment) => spans.reduce((sum, [from, to, users]) => sum + (from <= moment && moment <= to ? users : 0), 0);
+  return Math.max(...spans.map(([from]) => at(from)));
 }
 
 /**
@@ -24,36 +45,41 @@ export function usersOf(scenario) {
  *
  * @param host the run
  * @param scenario from the options, with `name` and `exec`
- * @param users virtual users of its own
+ * @param users virtual users that are its own until it is over; those that were interrupted have ended then
  * @param data what `setup` returned, as JSON
  */
 export async function execute(host, scenario, users, data) {
   const started = { ...scenario, startTime: Date.now() };
   const graceful = seconds(scenario.gracefulStop ?? '30s') * 1000;
   const running = new Set();
+  const busy = new Set();
   const run = (user, number, late) => {
-    const iteration = user.iterate(started, number, late, data).finally(() => running.delete(iteration));
+    busy.add(user);
+    const iteration = user.iterate(started, number, late, data).finally(() => {
+      running.delete(iteration);
+      busy.delete(user);
+    });
     running.add(iteration);
     return iteration;
   };
-  if (scenario.executor === 'shared-iterations') {
-    await inTurns(host, scenario, users, run);
-  } else {
-    await asTheyCome(host, scenario, users, run);
-  }
+  await (isTimed(scenario) ? asTheyCome : inTurns)(host, scenario, users, run);
   const left = await finished(running, graceful);
   if (left > 0) {
     host.interrupted += left;
     host.words.error(`${scenario.name}: ${left} iterations were interrupted after ${graceful} ms`);
   }
-  for (const user of users) user.end();
+  for (const user of busy) user.end();
 }
 
 async function inTurns(host, scenario, users, run) {
   const until = performance.now() + seconds(scenario.maxDuration ?? '10m') * 1000;
+  // All take from one heap, or each has one of its own.
+  const isShared = scenario.executor === 'shared-iterations';
   let next = 0;
   const turns = async (user) => {
-    while (next < (scenario.iterations ?? 1) && host.aborted === undefined && performance.now() < until) {
+    let own = 0;
+    const more = () => (isShared ? next : own++) < (scenario.iterations ?? 1);
+    while (more() && host.aborted === undefined && performance.now() < until) {
       await run(user, next++, 0);
     }
   };

@@ -6,7 +6,7 @@
  */
 import { writeFileSync } from 'node:fs';
 import { performance } from 'node:perf_hooks';
-import { COMMON, EXECUTORS, execute, usersOf } from './executors.mjs';
+import { COMMON, EXECUTORS, execute, isTimed, usersAtOnce, usersOf } from './executors.mjs';
 import { seconds } from './metrics.mjs';
 import { Host, User } from './script.mjs';
 
@@ -88,17 +88,23 @@ async function main(host, first) {
     if (metrics.judge(elapsed(), false)) host.aborted ??= 'a threshold';
   }, JUDGE_EVERY);
   let id = 0;
+  const newUser = () => new User(host, ++id);
+  const idle = Array.from({ length: usersAtOnce(scenarios) }, newUser);
   const [cpu, from] = [process.cpuUsage(), performance.now()];
   const runs = scenarios.map(async (scenario) => {
-    const users = Array.from({ length: usersOf(scenario) }, () => new User(host, ++id));
     await new Promise((wake) => setTimeout(wake, seconds(scenario.startTime ?? '0s') * 1000));
+    const users = idle.splice(0, usersOf(scenario));
+    // In the place of those that were interrupted.
+    while (users.length < usersOf(scenario)) users.push(newUser());
     await execute(host, scenario, users, data);
+    idle.push(...users.filter((user) => !user.ended));
   });
   await Promise.all(runs);
+  for (const user of idle) user.end();
   clearInterval(watch);
   const used = process.cpuUsage(cpu);
   // Iterations that are shared out go as fast as they can: only with a rate of arrivals is a busy generator a late one.
-  const timed = scenarios.some((scenario) => scenario.executor.endsWith('-arrival-rate'));
+  const timed = scenarios.some(isTimed);
   const percent = timed ? Math.round((used.user + used.system) / 10 / (performance.now() - from)) : undefined;
 
   await stage(first, 'teardown', data, options.teardownTimeout ?? '60s');

@@ -14,13 +14,15 @@ import {
   evaluated,
   ledgerDifference,
   ordersPlaced,
+  recovered,
+  recoveredMs,
   refusals,
   refused,
   refusedMs,
   unanswered,
   violations,
 } from './metrics.ts';
-import { bandOf, type Plan } from './plan.ts';
+import { bandOf, recoveredFrom, type Plan } from './plan.ts';
 import { buyerName, checkOut, claim, express, openCart, setLine, withOtherBody } from './requests.ts';
 
 /** One arrival. */
@@ -58,16 +60,16 @@ function buy(plan: Plan, stock: Stock, wish: Wish, arrival: number): Answer {
     case 'hold': {
       const hold = holdName();
       const [held] = send(claim(stock, wish, arrival, hold), 1);
-      if (held === undefined || held.status >= 300 || held.status === 0) return refusal(held);
+      if (held === undefined || held.status >= 300 || held.status === 0) return refusal(plan, held, arrival);
       return press(plan, express(stock, wish, arrival, hold), wish, arrival);
     }
     case 'cart': {
       const key = `${stock.run}-cart-${arrival}`;
       const [opened] = send(openCart(stock, arrival, key), 1);
       const cart = opened?.status === 201 ? field(opened.body, 'cart') : undefined;
-      if (typeof cart !== 'string') return refusal(opened);
+      if (typeof cart !== 'string') return refusal(plan, opened, arrival);
       const [lined] = send(setLine(stock, wish, cart), 1);
-      if (lined?.status !== 200) return refusal(lined);
+      if (lined?.status !== 200) return refusal(plan, lined, arrival);
       return press(plan, checkOut(stock, arrival, cart), wish, arrival);
     }
   }
@@ -112,10 +114,17 @@ function note(plan: Plan, answer: Answer, wish: Wish, arrival: number): void {
   if (answer.status === 201) {
     accepted.add(1);
     acceptedMs.add(answer.ms, kindOf(plan, wish, arrival));
-  } else if (answer.status === 409) {
-    refusals.add(1);
-    refusedMs.add(answer.ms);
+    noteRecovered(plan, answer, arrival);
+  } else {
+    refusal(plan, answer, arrival);
   }
+}
+
+function noteRecovered(plan: Plan, answer: Answer, arrival: number): void {
+  const from = recoveredFrom(plan);
+  if (from === null || arrival < from) return;
+  recovered.add(1);
+  recoveredMs.add(answer.ms);
 }
 
 function kindOf(plan: Plan, wish: Wish, arrival: number): Record<string, string> {
@@ -123,11 +132,12 @@ function kindOf(plan: Plan, wish: Wish, arrival: number): Record<string, string>
   return plan.stock.zipf > 0 ? { heat: wish.sku === 0 ? 'hot' : 'cold' } : {};
 }
 
-/** A refusal before the request that buys. */
-function refusal(answer: Answer | undefined): Answer {
+/** Counts an answer that is no order. */
+function refusal(plan: Plan, answer: Answer | undefined, arrival: number): Answer {
   if (answer?.status === 409) {
     refusals.add(1);
     refusedMs.add(answer.ms);
+    noteRecovered(plan, answer, arrival);
   }
   return answer ?? nothing();
 }

@@ -156,6 +156,17 @@ export function usersNeeded(plan: Plan): number {
   return Math.max(Number(__ENV.USERS || 100), needed);
 }
 
+/** Do users open their connections before the first arrival? Where they come one after the other, nobody waits. */
+export function isWarmed(plan: Plan): boolean {
+  return plan.arrivals.kind !== 'iterations';
+}
+
+/** Opens a user's connection. */
+export function warmUp(stock: Stock): void {
+  const answer = http.get(`${BASE}/v1/skus/${skuName(stock.run, 0)}/availability`, { tags: { name: 'availability' } });
+  expect(answer, 200, 'stock could not be read');
+}
+
 /** A name for a hold: `hld_` and 26 characters of Crockford's base 32, the first of which has three bits. */
 export function holdName(): string {
   const digits = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -7,7 +7,7 @@ import { check, sleep } from 'k6';
 import exec from 'k6/execution';
 import http from 'k6/http';
 import { BASE, asSeller, expect, field, json, readAudit, send, type Audit } from './client.ts';
-import { demand, readStock, skuName, weight, type Availability, type Stock } from './data.ts';
+import { demand, isWarmed, readStock, skuName, usersNeeded, weight, type Availability, type Stock } from './data.ts';
 import {
   errors,
   evaluated,
@@ -192,7 +192,8 @@ function isOurs(stock: Stock, order: Order): boolean {
 /** How many buyers came. Numbers are given without a gap, and no arrival was dropped in a run that counts. */
 function arrivalsSeen(plan: Plan): number {
   try {
-    return exec.instance.iterationsCompleted + exec.instance.iterationsInterrupted;
+    const users = isWarmed(plan) ? usersNeeded(plan) : 0;
+    return exec.instance.iterationsCompleted + exec.instance.iterationsInterrupted - users;
   } catch {
     return arrivalsPlanned(plan.arrivals).least;
   }

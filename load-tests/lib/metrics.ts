@@ -16,6 +16,10 @@ export const refused = new Counter('refused');
 export const refusedMs = new Trend('refused_ms', true);
 /** Purchase requests refused for good, repeats included: the floor of `refused_ms`. */
 export const refusals = new Counter('refusals');
+/** Answers to arrivals that come when the server has had time to recover from a spike: the floor of `recovered_ms`. */
+export const recovered = new Counter('recovered');
+/** How long those took, in milliseconds, all tries together. */
+export const recoveredMs = new Trend('recovered_ms', true);
 /** Answers that nobody may get: unexpected status, no answer after all tries. */
 export const errors = new Counter('errors');
 /**

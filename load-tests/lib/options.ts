@@ -3,17 +3,21 @@
  * has a floor beside it; `lint/` checks that.
  */
 import type { Options, Scenario, Threshold } from 'k6/options';
-import { usersNeeded } from './data.ts';
+import { isWarmed, usersNeeded } from './data.ts';
 import { AT_END, lookEvery } from './invariants.ts';
-import { BANDS, arrivalsPlanned, testId, type Plan } from './plan.ts';
+import { BANDS, arrivalsPlanned, recoveredFrom, testId, type Plan } from './plan.ts';
 
 /** On a busy machine latencies may be judged more mildly, so many times; truth never is. */
 const SLO_FACTOR = Number(__ENV.SLO_FACTOR || 1);
+/** Users have so long to open their connections, in seconds, and a second later buyers come. */
+const WARM = 2;
 
 /** Everything that k6 must know before a run. */
 export function optionsOf(plan: Plan): Options {
   return {
-    scenarios: { [plan.name]: executorOf(plan) },
+    scenarios: isWarmed(plan)
+      ? { warm: warmth(plan), [plan.name]: { ...executorOf(plan), startTime: span(WARM + 1) } }
+      : { [plan.name]: executorOf(plan) },
     thresholds: thresholdsOf(plan),
     summaryTrendStats: ['p(50)', 'p(95)', 'p(99)', 'p(99.9)', 'max', 'count'],
     tags: { testid: testId(plan) },
@@ -28,6 +32,15 @@ export function optionsOf(plan: Plan): Options {
 /** A latency as the profile's machine is judged by, in milliseconds. */
 export function bearable(ms: number): number {
   return ms * SLO_FACTOR;
+}
+
+/**
+ * Each user sends one request before anybody buys: its connection is open then, as those of the native generator are.
+ * k6 hands the users of a scenario that is over to the next one.
+ */
+function warmth(plan: Plan): Scenario {
+  const users = { vus: usersNeeded(plan), iterations: 1 };
+  return { executor: 'per-vu-iterations', ...users, exec: 'warm', maxDuration: span(WARM), gracefulStop: '0s' };
 }
 
 function executorOf(plan: Plan): Scenario {
@@ -57,7 +70,9 @@ function thresholdsOf(plan: Plan): Record<string, Threshold[]> {
   const rising = plan.name === 'breakpoint';
   // A rising scenario ends at its knee, wherever that is.
   const thresholds: Record<string, Threshold[]> = {
-    iterations: [rising ? 'count>0' : `count>=${least}`],
+    iterations: ['count>0'],
+    // Those of the users who open their connections are none.
+    [`iterations{scenario:${plan.name}}`]: [rising ? 'count>0' : `count>=${least}`],
     dropped_iterations: ['count==0'],
     checks: ['rate==1'],
     http_reqs: ['count>0'],
@@ -115,6 +130,14 @@ function latencies(plan: Plan): Record<string, Threshold[]> {
       found.accepted_ms = [limit];
       if (plan.stock.zipf > 0) found['accepted_ms{heat:cold}'] = [limit];
     }
+  }
+  const { coldP99Times, recoveredWithinS } = plan.slo;
+  if (coldP99Times !== null) {
+    (found['accepted_ms{heat:cold}'] ??= []).push(`p(99)<${bearable(coldP99Times * plan.baselineP99Ms)}`);
+  }
+  if (recoveredFrom(plan) !== null && recoveredWithinS !== null) {
+    found.recovered_ms = [`p(99)<${bearable(plan.baselineP99Ms)}`];
+    found.recovered = ['count>0'];
   }
   if (refusedP99Ms !== null && refusalsExpected(plan) !== 'count==0') {
     found.refused_ms = [`p(99)<${bearable(refusedP99Ms)}`];

@@ -42,7 +42,16 @@ export interface Plan {
   buyer: Record<Way, number>;
   repeat: { same: number; otherBody: number };
   drain: boolean;
-  slo: { acceptedP99Ms: number | null; refusedP99Ms: number | null };
+  slo: {
+    acceptedP99Ms: number | null;
+    refusedP99Ms: number | null;
+    /** p99 of all SKUs but the hottest, as a multiple of the baseline's. */
+    coldP99Times: number | null;
+    /** So long after a spike, in seconds, and from then on, p99 of all answers is no more than the baseline's. */
+    recoveredWithinS: number | null;
+  };
+  /** p99 of accepted purchases on an ordinary day, in milliseconds: as measured, or else the limit of `baseline`. */
+  baselineP99Ms: number;
   sold: 'all' | 'none' | 'any';
   invariants: Invariant[];
 }
@@ -77,7 +86,12 @@ export function readPlan(name: string, text: string): Plan {
   const stock = fields(found.stock, `${at}: stock`, ['skus', 'units', 'zipf']);
   const buyer = fields(found.buyer, `${at}: buyer`, ['express', 'cart', 'hold']);
   const repeat = fields(found.repeat, `${at}: repeat`, ['same', 'other_body']);
-  const slo = fields(found.slo, `${at}: slo`, ['accepted_p99_ms', 'refused_p99_ms']);
+  const slo = fields(
+    found.slo,
+    `${at}: slo`,
+    ['accepted_p99_ms', 'refused_p99_ms'],
+    ['cold_p99_times', 'recovered_within_s'],
+  );
   const expect = fields(found.expect, `${at}: expect`, ['sold']);
   return {
     name,
@@ -102,7 +116,13 @@ export function readPlan(name: string, text: string): Plan {
     slo: {
       acceptedP99Ms: slo.accepted_p99_ms === null ? null : number(slo.accepted_p99_ms, `${at}: accepted_p99_ms`),
       refusedP99Ms: slo.refused_p99_ms === null ? null : number(slo.refused_p99_ms, `${at}: refused_p99_ms`),
+      coldP99Times: slo.cold_p99_times === undefined ? null : number(slo.cold_p99_times, `${at}: cold_p99_times`),
+      recoveredWithinS:
+        slo.recovered_within_s === undefined
+          ? null
+          : Math.max(SHORTEST, number(slo.recovered_within_s, `${at}: recovered_within_s`) * number(scale.time, 'time')),
     },
+    baselineP99Ms: baseline(file.scenarios),
     sold: oneOf(expect.sold, ['all', 'none', 'any'] as const, `${at}: sold`),
     invariants: list(found.invariants, `${at}: invariants`).map((item) => oneOf(item, INVARIANTS, `${at}: invariants`)),
   };
@@ -162,6 +182,32 @@ export function rateAt(arrivals: Arrivals, arrival: number): number {
   return rate;
 }
 
+/**
+ * Number of the first arrival so long after the end of the first stage in which the rate falls: from then on the server
+ * has recovered. Nothing: that is not judged.
+ */
+export function recoveredFrom(plan: Plan): number | null {
+  const { arrivals, slo } = plan;
+  if (slo.recoveredWithinS === null || arrivals.kind !== 'ramping') return null;
+  let rate = arrivals.startRate;
+  let arrived = 0;
+  let left: number | null = null;
+  for (const stage of arrivals.stages) {
+    if (left !== null) {
+      // n = r t + a t² / 2, to the end of the stage or of the time that the server has.
+      const time = Math.min(left, stage.seconds);
+      arrived += rate * time + (((stage.rate - rate) / stage.seconds) * time * time) / 2;
+      left -= time;
+      if (left <= 0) return Math.ceil(arrived);
+    } else {
+      arrived += ((rate + stage.rate) / 2) * stage.seconds;
+      if (stage.rate < rate) left = slo.recoveredWithinS;
+    }
+    rate = stage.rate;
+  }
+  throw new Error(`scenario ${plan.name}: recovered_within_s: the rate never falls, or all is over so long after it`);
+}
+
 /** How many bands the rates of a rising scenario are reported in. */
 export const BANDS = 20;
 
@@ -205,16 +251,33 @@ function around(sum: number, slack: number): { least: number; most: number } {
   return { least: Math.max(0, Math.floor(sum) - slack), most: Math.ceil(sum) + slack };
 }
 
-/** The object's fields: exactly these. */
-function fields<Name extends string>(from: unknown, at: string, names: Name[]): Record<Name, unknown> {
+/** What others are compared with. */
+function baseline(scenarios: unknown): number {
+  const measured = __ENV.BASELINE_P99_MS;
+  if (measured) {
+    const found = Number(measured);
+    if (!(found > 0)) throw new Error(`BASELINE_P99_MS: ${measured} is no number of milliseconds`);
+    return found;
+  }
+  const found = entry(scenarios, 'baseline', 'scenario') as { slo?: { accepted_p99_ms?: unknown } };
+  return number(found.slo?.accepted_p99_ms, 'scenario baseline: accepted_p99_ms');
+}
+
+/** The object's fields: these, and perhaps some of `more`. */
+function fields<Name extends string, More extends string = never>(
+  from: unknown,
+  at: string,
+  names: Name[],
+  more: More[] = [],
+): Record<Name | More, unknown> {
   if (typeof from !== 'object' || from === null || Array.isArray(from)) throw new Error(`${at}: expected an object`);
   for (const name of Object.keys(from)) {
-    if (!(names as string[]).includes(name)) throw new Error(`${at}: the field ${name} is not known`);
+    if (![...names, ...more].some((known) => known === name)) throw new Error(`${at}: the field ${name} is not known`);
   }
   for (const name of names) {
     if (!(name in from)) throw new Error(`${at}: the field ${name} is missing`);
   }
-  return from as Record<Name, unknown>;
+  return from as Record<Name | More, unknown>;
 }
 
 function entry(from: unknown, name: string, what: string): unknown {

@@ -92,7 +92,7 @@ export function summarise(plan: Plan, data: unknown): Summary {
     scenario: plan.name,
     profile: plan.profile,
     verdict: 'PASS',
-    arrivals: value('iterations', 'count'),
+    arrivals: metrics[`iterations{scenario:${plan.name}}`]?.values.count ?? value('iterations', 'count'),
     dropped_arrivals: value('dropped_iterations', 'count'),
     accepted: value('orders_placed', 'count'),
     refused,

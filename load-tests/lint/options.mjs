@@ -4,8 +4,8 @@ import { COMMON, EXECUTORS } from '../host/executors.mjs';
 
 /** Executors that wait for an answer before they send the next request: the slower the server, the fewer they send. */
 const CLOSED = ['constant-vus', 'ramping-vus', 'per-vu-iterations', 'shared-iterations', 'externally-controlled'];
-/** The one scenario that looks at each answer before it goes on. */
-const MAY_BE_CLOSED = ['smoke'];
+/** The one scenario that looks at each answer before it goes on, and the one that opens connections before the load. */
+const MAY_BE_CLOSED = ['smoke', 'warm'];
 /** Options that make k6 build a scenario of its own beside, or instead of, those that are named. */
 const SHORTCUTS = ['vus', 'iterations', 'duration', 'stages'];
 /** Refusals that are business as usual. */
@@ -23,6 +23,7 @@ const FLOORS = {
   http_req_duration: 'http_reqs',
   accepted_ms: 'accepted',
   refused_ms: 'refusals',
+  recovered_ms: 'recovered',
   refused: 'iterations',
   errors: 'iterations',
   unanswered: 'iterations',

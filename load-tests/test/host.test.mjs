@@ -14,6 +14,7 @@ const directory = mkdtempSync(path.join(tmpdir(), 'host-'));
 let server;
 let url;
 let most = 0;
+let connections = 0;
 
 before(async () => {
   let inside = 0;
@@ -23,6 +24,7 @@ before(async () => {
     const [, status, wait] = request.url.split('/').map(Number);
     setTimeout(() => response.writeHead(status, { 'retry-after': '3' }).end('{"a":1}'), wait);
   });
+  server.on('connection', () => (connections += 1));
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   url = `http://127.0.0.1:${server.address().port}`;
 });
@@ -116,6 +118,37 @@ test('users share metrics and nothing else', async () => {
     export default function () { mine += 1; seen.add(mine); sleep(0.05); }`;
   const { metrics } = await run('shared', text);
   assert.deepEqual(metrics.seen.values, { max: 2, count: 8 });
+});
+
+test('each user has iterations of its own, and keeps its connection for the scenario after', async () => {
+  const text = `import http from 'k6/http';
+    import { Counter } from 'k6/metrics';
+    const early = new Counter('early');
+    const connecting = new Counter('connecting');
+    export const options = { scenarios: {
+      warm: { executor: 'per-vu-iterations', vus: 5, iterations: 2, exec: 'warm', maxDuration: '500ms', gracefulStop: '0s' },
+      s: { executor: 'constant-arrival-rate', rate: 20, timeUnit: '1s', duration: '1s', preAllocatedVUs: 5, startTime: '600ms' },
+    }, thresholds: { 'iterations{scenario:warm}': ['count==10'], 'iterations{scenario:s}': ['count==20'] } };
+    export function warm() { early.add(1); http.get(__ENV.URL + '/200/0'); }
+    export default function () { connecting.add(http.get(__ENV.URL + '/200/0').timings.connecting > 0 ? 1 : 0); }`;
+  const before = connections;
+  const { exit, words, metrics } = await run('warmed', text);
+  assert.equal(exit, 0, words);
+  assert.equal(metrics.early.values.count, 10);
+  assert.deepEqual([metrics.connecting.values.count, connections - before], [0, 5]);
+});
+
+test('a user that was interrupted is replaced', async () => {
+  const text = `import http from 'k6/http';
+    export const options = { scenarios: {
+      slow: { executor: 'per-vu-iterations', vus: 3, iterations: 1, exec: 'slow', maxDuration: '100ms', gracefulStop: '0s' },
+      s: { executor: 'constant-arrival-rate', rate: 20, timeUnit: '1s', duration: '1s', preAllocatedVUs: 3, startTime: '300ms' },
+    }, thresholds: { 'iterations{scenario:s}': ['count==20'], dropped_iterations: ['count==0'] } };
+    export function slow() { http.get(__ENV.URL + '/200/2000'); }
+    export default function () { http.get(__ENV.URL + '/200/0'); }`;
+  const { exit, words } = await run('replaced', text);
+  assert.equal(exit, 0, words);
+  assert.match(words, /slow: 3 iterations were interrupted/);
 });
 
 test('a late start is part of the first latency', async () => {

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { compile } from '../host/compile.mjs';
 import { arrivals } from '../host/executors.mjs';
+import { seconds } from '../host/metrics.mjs';
 import { load } from '../host/run.mjs';
 
 const HERE = path.dirname(new URL(import.meta.url).pathname);
@@ -41,7 +42,8 @@ test('rates and durations are scaled, and no stage is shorter than a second', ()
     [
       [1, 100],
       [6, 100],
-      [1, 0],
+      [1, 10],
+      [3, 10],
     ],
   );
 });
@@ -103,6 +105,40 @@ test('the rate of an arrival follows the ramp', () => {
   assert.ok(Math.abs(lib.rateAt(arrivals, 125) - 50) < 1e-9);
   assert.equal(lib.rateAt(arrivals, 1000), 100);
   assert.equal(lib.rateAt(arrivals, 1e6), 100);
+});
+
+test('recovery begins so long after the rate has fallen, by the number of the arrival', () => {
+  // 255 rise, 30,000 hold, 275 fall, 500 come in the ten seconds that the server has.
+  assert.equal(lib.recoveredFrom(lib.readPlan('flash-spike', lib.scenarios)), 255 + 30_000 + 275 + 500);
+  // A fifth of the rate; the ten seconds are one.
+  assert.equal(libAt('ci').recoveredFrom(libAt('ci').readPlan('flash-spike', lib.scenarios)), 51 + 600 + 55 + 10);
+  assert.equal(lib.recoveredFrom(lib.readPlan('baseline', lib.scenarios)), null);
+  const late = structuredClone(file);
+  late.scenarios['flash-spike'].slo.recovered_within_s = 31;
+  assert.throws(() => lib.recoveredFrom(lib.readPlan('flash-spike', JSON.stringify(late))), /over so long after it/);
+});
+
+test('what is compared with the baseline is judged by its limit, or by what was measured', () => {
+  const rules = (profile, env, name) => {
+    const { exports } = load(ENTRY, { PROFILE: profile, ...env }, COMPILED).first;
+    const { thresholds } = exports.optionsOf(exports.readPlan(name, lib.scenarios));
+    return [thresholds.recovered_ms, thresholds.recovered, thresholds['accepted_ms{heat:cold}']];
+  };
+  assert.deepEqual(rules('laptop', {}, 'flash-spike'), [['p(99)<50'], ['count>0'], undefined]);
+  assert.deepEqual(rules('laptop', {}, 'hot-sku'), [undefined, undefined, ['p(99)<100', 'p(99)<75']]);
+  const measured = { BASELINE_P99_MS: '4', SLO_FACTOR: '2' };
+  assert.deepEqual(rules('laptop', measured, 'flash-spike')[0], ['p(99)<8']);
+  assert.deepEqual(rules('laptop', measured, 'hot-sku')[2], ['p(99)<200', 'p(99)<12']);
+  assert.throws(() => rules('laptop', { BASELINE_P99_MS: 'fast' }, 'hot-sku'), /BASELINE_P99_MS: fast/);
+});
+
+test('connections are opened before the first arrival, by all users, and by nobody where nobody waits', () => {
+  const plan = lib.readPlan('flash-spike', lib.scenarios);
+  const { warm, 'flash-spike': spike } = lib.optionsOf(plan).scenarios;
+  assert.equal(warm.vus, spike.preAllocatedVUs);
+  assert.equal(warm.vus, lib.usersNeeded(plan));
+  assert.ok(seconds(warm.maxDuration) + seconds(warm.gracefulStop) < seconds(spike.startTime));
+  assert.deepEqual(Object.keys(lib.optionsOf(lib.readPlan('smoke', lib.scenarios)).scenarios), ['smoke']);
 });
 
 test('demand is what the arrivals want: even without an exponent, hot with one', () => {

@@ -22,6 +22,7 @@ export const FAULTS = [
   'hangs up',
   'is slow',
   'freezes',
+  'stays slow after a rush',
 ];
 
 const PROBLEM = { 'Content-Type': 'application/problem+json' };
@@ -46,6 +47,9 @@ class Shop {
   /** Key → body as it was sent, and the order that it became. */
   keys = new Map();
   rules = 1;
+  /** When the purchases of the last second came. */
+  bought = [];
+  rushed = false;
   /** The lie is told once. */
   told = false;
 
@@ -60,12 +64,23 @@ class Shop {
     return true;
   }
 
+  /** Since a second in which fifty bought, has there been one in which far fewer did? */
+  isAfterRush() {
+    const now = Date.now();
+    this.bought = this.bought.filter((moment) => now - moment < 1000).concat(now);
+    this.rushed ||= this.bought.length >= 50;
+    return this.rushed && this.bought.length < 25;
+  }
+
   async serve(request, response) {
     let text = '';
     for await (const chunk of request) text += chunk;
     const body = text === '' ? undefined : JSON.parse(text);
     const { pathname, searchParams } = new URL(request.url, 'http://shop');
     const buying = request.method === 'POST' && /^\/v1\/(orders|carts\/.*)$/.test(pathname);
+    if (buying && this.fault === 'stays slow after a rush' && this.isAfterRush()) {
+      await new Promise((wake) => setTimeout(wake, 150));
+    }
     if (buying && this.fault === 'is slow') await new Promise((wake) => setTimeout(wake, 150));
     if (buying && this.fault === 'freezes') await new Promise((wake) => setTimeout(wake, 3000));
     if (buying && this.once('hangs up')) return request.socket.destroy();

@@ -141,6 +141,13 @@ describe('longer runs', { concurrency: true }, () => {
     );
   });
 
+  test('a shop that does not recover from a spike is told so', async () => {
+    const { exit, words, summary } = await run('flash-spike', 'stays slow after a rush', { SLO_FACTOR: '2' });
+    assert.equal(exit, 99, words);
+    assert.equal(summary.verdict, 'FAIL', words);
+    assert.ok(summary.reasons.includes('threshold not met: recovered_ms: p(99)<100'), summary.reasons.join('\n'));
+  });
+
   test('a frozen shop makes the run void: arrivals were dropped', async () => {
     const { exit, summary } = await run('flash-spike', 'freezes', { USERS: '100' });
     assert.equal(exit, 99);
@@ -150,7 +157,7 @@ describe('longer runs', { concurrency: true }, () => {
 });
 
 test('every fault is tried', () => {
-  const elsewhere = ['writes for refusals', 'hangs up', 'is slow', 'freezes'];
+  const elsewhere = ['writes for refusals', 'hangs up', 'is slow', 'freezes', 'stays slow after a rush'];
   const tried = new Set([...LIES.map(([fault]) => fault), ...elsewhere]);
   assert.deepEqual(
     FAULTS.filter((fault) => !tried.has(fault)),

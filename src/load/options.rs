@@ -31,6 +31,10 @@ pub struct Options {
     /// Multiplies the rates once more.
     #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = factor)]
     pub rate_factor: f64,
+    /// p99 of accepted purchases that the scenario "baseline" had on this machine, in milliseconds (`accepted_ms.p99` in
+    /// its summary.json): what others are compared with. Without it, the limit of that scenario.
+    #[arg(long, value_name = "MS", value_parser = factor)]
+    pub baseline_p99_ms: Option<f64>,
     /// Connections that buyers share.
     #[arg(long, default_value_t = 256, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..=20_000))]
     pub connections: u32,

@@ -1,8 +1,9 @@
 //! One run as all its parts see it. Everything lives on one thread.
 
 use crate::client::{Answer, Failure, Pool, Says};
-use crate::demo::stats::Stats;
+use crate::demo::stats::{Kind, Stats};
 use crate::load::buyer::{Buyers, Purchase, Words};
+use crate::load::compared::{Compared, Visit};
 use crate::load::ledger::{Ledger, Told};
 use crate::load::scenario::Scenario;
 use crate::load::tally::{Invariant, Tally};
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use stampede_actors::ids::{HoldId, OrderId};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// A run.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Sale {
     pub pool: Pool,
     /// What was felt, during the arrivals.
     pub stats: RefCell<Stats>,
+    /// What is compared with an ordinary day.
+    pub compared: RefCell<Compared>,
     /// What held.
     pub tally: RefCell<Tally>,
     /// What was acknowledged.
@@ -94,6 +98,7 @@ impl Sale {
             buyers: Buyers::new(seed, &scenario),
             pool: Pool::new(api, connections as usize),
             stats: RefCell::default(),
+            compared: RefCell::new(Compared::new(&scenario)),
             tally: RefCell::default(),
             ledger: RefCell::new(Ledger::new(skus)),
             counts: Counts::default(),
@@ -106,6 +111,12 @@ impl Sale {
     #[must_use]
     pub fn stock_left(&self) -> u64 {
         u64::from(self.scenario.stock.units).saturating_sub(self.ledger.borrow().len() as u64)
+    }
+
+    /// Somebody got an answer this long after it was due.
+    pub fn answered(&self, kind: Kind, visit: Visit, latency: Duration) {
+        self.stats.borrow_mut().answered(kind, latency);
+        self.compared.borrow_mut().answered(kind, visit, latency);
     }
 
     /// Looked once at an invariant: it must be so.

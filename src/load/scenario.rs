@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 /// The file of this release.
 pub const DEFAULT: &str = include_str!("../../load-tests/scenarios.json");
+/// The scenario of an ordinary day, with which others are compared.
+const BASELINE: &str = "baseline";
 /// The only version that is understood.
 const VERSION: u32 = 1;
 
@@ -66,6 +68,9 @@ pub struct Scenario {
     pub expect: Expect,
     /// What must hold.
     pub invariants: Vec<Invariant>,
+    /// p99 of accepted purchases on an ordinary day, in milliseconds: what was measured, or else the limit of [`BASELINE`].
+    #[serde(skip)]
+    pub baseline_p99_ms: Option<f64>,
 }
 
 /// SKUs made for one run.
@@ -101,6 +106,23 @@ pub enum Arrivals {
         /// One after the other.
         stages: Vec<Stage>,
     },
+}
+
+impl Arrivals {
+    /// So long after the end of the first stage in which the rate falls, in seconds from the beginning: from then on the
+    /// server has recovered. Absent: the rate never falls, or all is over by then.
+    #[must_use]
+    pub fn recovered_at(&self, within: f64) -> Option<f64> {
+        let Arrivals::Rates { start_rate, stages } = self else { return None };
+        let (mut rate, mut seconds) = (*start_rate, 0.0);
+        let falls = |stage: &&Stage| {
+            seconds += stage.seconds;
+            std::mem::replace(&mut rate, stage.rate) > stage.rate
+        };
+        stages.iter().find(falls)?;
+        let all: f64 = stages.iter().map(|stage| stage.seconds).sum();
+        Some(seconds + within).filter(|at| *at < all)
+    }
 }
 
 /// A stretch of time at whose end a rate is reached.
@@ -185,6 +207,12 @@ pub struct Slo {
     /// p99 of refused ones, in milliseconds.
     #[serde(default)]
     pub refused_p99_ms: Option<f64>,
+    /// p99 of accepted purchases of all SKUs but the hottest, as a multiple of the baseline's.
+    #[serde(default)]
+    pub cold_p99_times: Option<f64>,
+    /// So long after a spike, in seconds, and from then on, p99 of all answers is no more than the baseline's.
+    #[serde(default)]
+    pub recovered_within_s: Option<f64>,
 }
 
 /// What must have come of it.
@@ -221,6 +249,10 @@ impl Scenarios {
         Ok(scenarios)
     }
 
+    fn baseline(&self) -> Option<f64> {
+        self.scenarios.get(BASELINE).and_then(|baseline| baseline.slo.accepted_p99_ms)
+    }
+
     /// A scenario at a size, its rates multiplied by `rate_factor` on top.
     ///
     /// # Errors
@@ -235,6 +267,10 @@ impl Scenarios {
             let names = among(self.profiles.keys().map(String::as_str).collect());
             format!("there is no profile {profile:?}; there are: {names}")
         })?;
+        scenario.baseline_p99_ms = self.baseline();
+        if let Some(within) = &mut scenario.slo.recovered_within_s {
+            *within = (*within * size.time).max(1.0);
+        }
         if let Arrivals::Rates { start_rate, stages } = &mut scenario.arrivals {
             let faster = size.rate * rate_factor;
             *start_rate *= faster;

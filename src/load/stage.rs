@@ -164,6 +164,8 @@ async fn on_stage(play: &Play<'_>, target: &Target) -> Result<Played, Stop> {
         settled: settled && compared.unpaid == 0,
         written,
         cpu_percent: samples.cpu_percent(),
+        cold_p99_ms: sale.compared.borrow().cold_p99_ms(),
+        recovered_p99_ms: sale.compared.borrow().recovered_p99_ms(),
     };
     Ok(over(play, target, &sale, &samples, &evidence, seconds, started))
 }

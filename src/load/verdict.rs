@@ -59,6 +59,10 @@ pub struct Evidence {
     pub written: Option<u64>,
     /// CPU of the generator in its busiest seconds, in hundredths of a core.
     pub cpu_percent: u64,
+    /// p99 of accepted purchases of the SKUs that are not hot; absent without one.
+    pub cold_p99_ms: Option<f64>,
+    /// p99 of all answers after the spike; absent without one.
+    pub recovered_p99_ms: Option<f64>,
 }
 
 /// Judges a run.
@@ -120,6 +124,21 @@ fn thresholds(scenario: &Scenario, stats: &Stats, evidence: &Evidence) -> (Vec<T
                 judge(name, p99 <= limit, format!("{p99:.1} ms, at most {limit} ms"));
             }
             None => {}
+        }
+    }
+    let recovered = scenario.slo.recovered_within_s.map(|_| 1.0);
+    let limits = [
+        ("cold_p99_ms", evidence.cold_p99_ms, scenario.slo.cold_p99_times),
+        ("recovered_p99_ms", evidence.recovered_p99_ms, recovered),
+    ];
+    for (name, p99, times) in limits {
+        match (p99, times.zip(scenario.baseline_p99_ms)) {
+            (None, Some(_)) => notes.push(format!("{name} was not judged: there was no such answer")),
+            (Some(p99), Some((times, baseline))) => {
+                let what = format!("{p99:.1} ms, at most {times} × the baseline's {baseline} ms");
+                judge(name, p99 <= times * baseline, what);
+            }
+            (_, None) => {}
         }
     }
     let (failed, unclear) = (evidence.failed, evidence.unclear);

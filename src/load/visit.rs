@@ -3,6 +3,7 @@
 use crate::client::{Answer, Failure};
 use crate::demo::stats::Kind;
 use crate::load::buyer::{Intent, Purchase, Via, Way};
+use crate::load::compared::Visit;
 use crate::load::sale::{Came, Sale, count};
 use crate::load::tally::Invariant;
 use serde::Deserialize;
@@ -74,7 +75,7 @@ impl Sale {
         Err(match came {
             Came::Yes(answer) => return Ok(answer),
             Came::No(code) | Came::Busy(code) => {
-                self.refused(intent.sku, &code, meant_at.elapsed());
+                self.refused(intent, &code, meant_at.elapsed());
                 End::Refused(code)
             }
             Came::Nothing(why) => End::Failed(format!("{}: {why}", request.line())),
@@ -118,16 +119,16 @@ impl Sale {
         for (answer, latency) in answers {
             match self.weigh(answer) {
                 Came::Yes(answer) => {
-                    self.stats.borrow_mut().answered(Kind::Accepted, latency);
+                    self.answered(Kind::Accepted, (&purchase).into(), latency);
                     firsts += u32::from(!answer.head.replayed);
                     bought |= self.acknowledge(purchase, &answer);
                 }
                 Came::No(code) => {
-                    self.stats.borrow_mut().answered(Kind::Refused, latency);
+                    self.answered(Kind::Refused, (&purchase).into(), latency);
                     refused = Some(code);
                 }
                 Came::Busy(code) => {
-                    self.stats.borrow_mut().answered(Kind::Refused, latency);
+                    self.answered(Kind::Refused, (&purchase).into(), latency);
                     busy = Some(code);
                 }
                 Came::Nothing(why) => nothing = Some(why),
@@ -183,10 +184,10 @@ impl Sale {
         done
     }
 
-    fn refused(&self, sku: u32, code: &str, latency: Duration) {
-        let stats = &mut *self.stats.borrow_mut();
-        stats.answered(Kind::Refused, latency);
-        stats.refused(code);
+    fn refused(&self, intent: &Intent, code: &str, latency: Duration) {
+        let Intent { buyer, visit, sku, .. } = *intent;
+        self.answered(Kind::Refused, Visit { buyer, visit, sku }, latency);
+        self.stats.borrow_mut().refused(code);
         self.open.borrow_mut().sold_out[sku as usize] += u32::from(code == "sold_out");
     }
 }

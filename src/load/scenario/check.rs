@@ -1,6 +1,6 @@
 //! What the types of a scenario file do not say: ranges, and what must not be empty.
 
-use super::{Arrivals, Bad, Scenario, Scenarios, VERSION};
+use super::{Arrivals, BASELINE, Bad, Scenario, Scenarios, Slo, VERSION};
 use crate::load::schedule::Schedule;
 use std::ops::RangeInclusive;
 
@@ -28,6 +28,7 @@ pub(super) fn file(file: &Scenarios) -> Result<(), Bad> {
             return bad(&at, "a scenario's name is 1 to 64 of a-z, 0-9 and -".to_owned());
         }
         self::scenario(&at, scenario)?;
+        compared(&at, scenario, file.baseline())?;
     }
     Ok(())
 }
@@ -70,6 +71,30 @@ fn scenario(at: &str, scenario: &Scenario) -> Result<(), Bad> {
     }
     if scenario.invariants.is_empty() {
         return bad(&format!("{at}/invariants"), "a run that must keep nothing proves nothing".to_owned());
+    }
+    Ok(())
+}
+
+/// Limits that rest on the baseline, and on what the scenario has to show.
+fn compared(at: &str, scenario: &Scenario, baseline: Option<f64>) -> Result<(), Bad> {
+    let Slo { cold_p99_times, recovered_within_s, .. } = scenario.slo;
+    let limits =
+        [("cold_p99_times", cold_p99_times, 1.0..=100.0), ("recovered_within_s", recovered_within_s, 1e-3..=600.0)];
+    for (name, limit, range) in limits {
+        let at = format!("{at}/slo/{name}");
+        limit.map_or(Ok(()), |limit| number(&at, limit, range))?;
+        if limit.is_some() && baseline.is_none() {
+            return bad(&at, format!("there must be a scenario {BASELINE} with accepted_p99_ms to compare with"));
+        }
+    }
+    if cold_p99_times.is_some() && scenario.stock.zipf == 0.0 {
+        return bad(&format!("{at}/slo/cold_p99_times"), "no SKU is hotter than another".to_owned());
+    }
+    if recovered_within_s.is_some_and(|within| scenario.arrivals.recovered_at(within).is_none()) {
+        return bad(
+            &format!("{at}/slo/recovered_within_s"),
+            "the rate never falls, or all is over so long after it".to_owned(),
+        );
     }
     Ok(())
 }

@@ -32,7 +32,8 @@ fn a_profile_changes_rates_and_durations_and_nothing_else() {
     let Arrivals::Rates { start_rate, stages } = spike.arrivals else { panic!("a spike has rates") };
     assert_eq!(start_rate, 4.0);
     let seconds: Vec<f64> = stages.iter().map(|stage| stage.seconds).collect();
-    assert_eq!((seconds, stages[0].rate), (vec![1.0, 6.0, 1.0], 200.0), "no stage is shorter than a second");
+    assert_eq!((seconds, stages[0].rate), (vec![1.0, 6.0, 1.0, 3.0], 200.0), "no stage is shorter than a second");
+    assert_eq!((spike.slo.recovered_within_s, spike.baseline_p99_ms), (Some(1.0), Some(50.0)));
     assert_eq!(scenarios.plan("smoke", "bench", 9.0).unwrap().arrivals, Arrivals::Iterations(5));
 }
 
@@ -73,6 +74,10 @@ fn a_wrong_file_is_told_with_the_place() {
         ("/scenarios/smoke/slo/accepted_p99_ms", json!(-5), "/scenarios/smoke/slo/accepted_p99_ms"),
         ("/scenarios/smoke/expect/sold", json!("most"), "/scenarios/smoke/expect/sold"),
         ("/scenarios/smoke/invariants", json!([]), "/scenarios/smoke/invariants"),
+        ("/scenarios/hot-sku/slo/cold_p99_times", json!(0.5), "/scenarios/hot-sku/slo/cold_p99_times"),
+        ("/scenarios/hot-sku/stock/zipf", json!(0), "/scenarios/hot-sku/slo/cold_p99_times"),
+        ("/scenarios/flash-spike/slo/recovered_within_s", json!(31), "/scenarios/flash-spike/slo/recovered_within_s"),
+        ("/scenarios/baseline/slo/accepted_p99_ms", json!(null), "/scenarios/flash-spike/slo/recovered_within_s"),
         ("/scenarios/smoke/invariants/1", json!("oversell"), "/scenarios/smoke/invariants/1"),
         ("/scenarios/smoke/invariants/1", json!("luck"), "/scenarios/smoke/invariants/1"),
     ];

@@ -20,8 +20,17 @@ impl Story {
         let mut stats = Stats::default();
         stats.answered(Kind::Accepted, Duration::from_millis(5));
         stats.answered(Kind::Refused, Duration::from_millis(5));
-        let evidence =
-            Evidence { units: 240, sold: 240, failed: 0, unclear: 0, settled: true, written: None, cpu_percent: 79 };
+        let evidence = Evidence {
+            units: 240,
+            sold: 240,
+            failed: 0,
+            unclear: 0,
+            settled: true,
+            written: None,
+            cpu_percent: 79,
+            cold_p99_ms: None,
+            recovered_p99_ms: Some(5.0),
+        };
         Story { scenario, tally, stats, evidence }
     }
 
@@ -47,7 +56,7 @@ fn a_run_in_which_everything_is_right_passes() {
     assert_eq!(Story::ends(|_| {}), (Word::Pass, Exit::Ok));
     let verdict = Story::new().judge();
     let names: Vec<_> = verdict.thresholds.iter().map(|threshold| threshold.name).collect();
-    assert_eq!(names, ["accepted_p99_ms", "refused_p99_ms", "errors", "settled", "sold_all"]);
+    assert_eq!(names, ["accepted_p99_ms", "refused_p99_ms", "recovered_p99_ms", "errors", "settled", "sold_all"]);
     assert!(verdict.notes.is_empty() && verdict.invariants.len() == 7);
 }
 
@@ -63,6 +72,26 @@ fn each_limit_that_is_passed_fails() {
     assert_eq!(Story::ends(|story| story.evidence.sold = 239), failed);
     assert_eq!(Story::ends(|story| story.evidence.written = Some(1)), failed);
     assert_eq!(Story::ends(|story| story.scenario.expect.sold = Sold::None), failed);
+}
+
+#[test]
+fn what_is_compared_with_an_ordinary_day_fails_beyond_it() {
+    let failed = (Word::Fail, Exit::Failed);
+    assert_eq!(Story::ends(|story| story.evidence.recovered_p99_ms = Some(50.0)), (Word::Pass, Exit::Ok));
+    assert_eq!(Story::ends(|story| story.evidence.recovered_p99_ms = Some(50.1)), failed);
+    let measured = |story: &mut Story| story.scenario.baseline_p99_ms = Some(4.0);
+    assert_eq!(Story::ends(measured), failed, "5 ms are slow where an ordinary day has 4");
+    let hot = |p99: f64| {
+        move |story: &mut Story| {
+            story.scenario.slo.cold_p99_times = Some(1.5);
+            story.evidence.cold_p99_ms = Some(p99);
+        }
+    };
+    assert_eq!((Story::ends(hot(75.0)), Story::ends(hot(75.1))), ((Word::Pass, Exit::Ok), failed));
+    let mut story = Story::new();
+    story.evidence.recovered_p99_ms = None;
+    let notes = story.judge().notes;
+    assert!(notes.len() == 1 && notes[0].contains("recovered_p99_ms was not judged"), "{notes:?}");
 }
 
 #[test]
