@@ -89,7 +89,7 @@ TEXT
     printf -v "CASSANDRA_$node" '%s' "$spawned"
     cassandra_note
     # OPTIONS of protocol version 4 is answered with SUPPORTED.
-    until_it_answers "$spawned" 120 answers "127.0.0.$node" "$CQL_PORT" '\4\0\0\0\5\0\0\0\0' 8400000006 && alive "$spawned"
+    until_it_answers "$spawned" 240 answers "127.0.0.$node" "$CQL_PORT" '\4\0\0\0\5\0\0\0\0' 8400000006 && alive "$spawned"
 }
 
 cassandra_yaml() {

@@ -66,7 +66,7 @@ rabbitmq_start_once() {
     RABBITMQ_PROCESS=$script
     note rabbitmq AMQP_PORT RABBITMQ_DIST RABBITMQ_EPMD RABBITMQ_PROCESS RABBITMQ_EPMD_PROCESS
     # A connection begins with a method frame on channel 0.
-    until_it_answers "$script" 90 answers 127.0.0.1 "$AMQP_PORT" 'AMQP\0\0\11\1' 010000 || return 1
+    until_it_answers "$script" 240 answers 127.0.0.1 "$AMQP_PORT" 'AMQP\0\0\11\1' 010000 || return 1
     # The script waits for the node, which has written its own id.
     pid=$(<"$home/pid")
     RABBITMQ_PROCESS="$pid:$(started "$pid")"

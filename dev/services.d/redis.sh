@@ -23,7 +23,7 @@ redis_start_once() {
     REDIS_PROCESS=$spawned
     note redis REDIS_PORT REDIS_PROCESS
     # "+PONG"
-    until_it_answers "$REDIS_PROCESS" 10 answers 127.0.0.1 "$REDIS_PORT" 'PING\r\n' 2b504f4e47 && redis_runs
+    until_it_answers "$REDIS_PROCESS" 30 answers 127.0.0.1 "$REDIS_PORT" 'PING\r\n' 2b504f4e47 && redis_runs
 }
 
 redis_stop() { end "$REDIS_PROCESS" "$(patience 5)"; }
