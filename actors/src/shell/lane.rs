@@ -90,6 +90,8 @@ impl Lane {
                 ticking.tick();
             }
         });
+        // From here on it may hang, also before its first tick.
+        fabric.beat(id);
         lane
     }
 
