@@ -18,8 +18,9 @@ fn a_short_demo_passes() {
 fn a_short_demo_passes_when_the_server_is_killed() {
     let verdict = demo(&["--kill-at", "50%"]);
     assert_passed(&verdict);
+    // How many had to ask again is left open: the next process listens before it has recovered, so that a kill between
+    // two answers makes buyers wait and cuts nobody off.
     assert!(verdict["outage_ms"].as_u64().unwrap() > 0, "{verdict}");
-    assert!(verdict["sent_again"].as_u64().unwrap() > 0, "nobody noticed: {verdict}");
 }
 
 #[test]
