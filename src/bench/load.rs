@@ -8,7 +8,11 @@ use hdrhistogram::Histogram;
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
+
+/// How often a request is sent to a busy server before that is an error, and the wait in between.
+const TRIES: u32 = 200;
+const BUSY: Duration = Duration::from_millis(50);
 
 /// What one round saw.
 #[derive(Debug)]
@@ -114,8 +118,9 @@ async fn drive(
     Ok(())
 }
 
-/// Sends `count` requests once each over all connections: the one of an index is written by `write`, and `see` says of its
-/// answer whether it is right.
+/// Sends `count` requests over all connections: the one of an index is written by `write`, and `see` says of its answer
+/// whether it is right. Who is told that the server is busy comes back with the same bytes, at most [`TRIES`] times: what is
+/// filled here is not what is measured.
 ///
 /// # Errors
 /// The first answer that was not right.
@@ -133,9 +138,15 @@ pub async fn each(
             let index = next.replace(next.get() + 1);
             request.clear();
             write(index, &mut request);
-            let (head, body) = connection.exchange(&request).await?;
-            if !see(index, &head, body) {
-                return Err(Error::Wrong { status: head.status, body: String::from_utf8_lossy(body).into_owned() });
+            for tries in 1.. {
+                let (head, body) = connection.exchange(&request).await?;
+                if see(index, &head, body) {
+                    break;
+                }
+                if !matches!(head.status, 429 | 503) || tries == TRIES {
+                    return Err(Error::Wrong { status: head.status, body: String::from_utf8_lossy(body).into_owned() });
+                }
+                sleep(BUSY).await;
             }
         }
         Ok(())
@@ -205,6 +216,21 @@ pub(super) mod tests {
         });
     }
 
+    #[test]
+    fn who_is_told_that_the_server_is_busy_comes_back() {
+        run(async {
+            let (server, served) = server_that_says(|request| if request % 3 == 0 { 503 } else { 200 }).await;
+            let mut connections = connect(server, 4).await.unwrap();
+            let write = |_, buffer: &mut Vec<u8>| write_into(buffer, "GET", "/", &[], None);
+            each(&mut connections, 60, write, |_, head, _| head.status == 200).await.unwrap();
+            assert!(served.get() > 60, "every third was turned away: {}", served.get());
+            let (server, _) = server_that_says(|_| 500).await;
+            let mut connections = connect(server, 4).await.unwrap();
+            let wrong = each(&mut connections, 60, write, |_, head, _| head.status == 200).await;
+            assert!(matches!(wrong, Err(Error::Wrong { status: 500, .. })), "{wrong:?}");
+        });
+    }
+
     /// A short round over four connections, and how many answers the other side gave.
     fn one_round(expected: u16) -> (Result<Round, Error>, u64) {
         run(async {
@@ -222,6 +248,15 @@ pub(super) mod tests {
 
     /// The same, and how many it has answered.
     async fn server(after: Duration) -> (SocketAddr, Rc<Cell<u64>>) {
+        fake(after, |_| 200).await
+    }
+
+    /// Answers the first request and those that follow with these statuses.
+    async fn server_that_says(status: fn(u64) -> u16) -> (SocketAddr, Rc<Cell<u64>>) {
+        fake(Duration::ZERO, status).await
+    }
+
+    async fn fake(after: Duration, status: fn(u64) -> u16) -> (SocketAddr, Rc<Cell<u64>>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = listener.local_addr().unwrap();
         let served = Rc::new(Cell::new(0));
@@ -236,7 +271,11 @@ pub(super) mod tests {
                         if !after.is_zero() {
                             tokio::time::sleep(after).await;
                         }
-                        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                        let answer = format!("HTTP/1.1 {} OK\r\ncontent-length: 2\r\n\r\nok", status(count.get()));
+                        // Who has seen enough hangs up while others are still answered.
+                        if stream.write_all(answer.as_bytes()).await.is_err() {
+                            return;
+                        }
                     }
                 });
             }
