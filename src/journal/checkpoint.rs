@@ -51,12 +51,14 @@ pub struct Checkpoint {
 }
 
 /// A checkpoint file that there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// Its frame.
     pub seq: Seq,
     /// It holds all entities.
     pub full: bool,
+    /// Where each cursor begins again if the log opens with it.
+    pub cursors: BTreeMap<String, Position>,
 }
 
 /// What [`load`] found.
@@ -157,7 +159,7 @@ pub(super) fn write(
     disk.rename(&draft, &target).map_err(Error::io("rename", &draft))?;
     let folder = folder(dir);
     disk.sync_dir(&folder).map_err(Error::io("sync", &folder))?;
-    Ok(Listed { seq: checkpoint.seq, full })
+    Ok(Listed { seq: checkpoint.seq, full, cursors: checkpoint.cursors.clone() })
 }
 
 /// Takes those out of `listed` that need not be kept.
@@ -194,7 +196,8 @@ pub fn load(disk: &SharedDisk, dir: &Path, log: LogId) -> Result<Loaded, Error> 
         } else if name.ends_with(".ckpt") {
             match read(disk, &path, log)? {
                 Some((checkpoint, full)) => {
-                    loaded.listed.push(Listed { seq: checkpoint.seq, full });
+                    let cursors = checkpoint.cursors.clone();
+                    loaded.listed.push(Listed { seq: checkpoint.seq, full, cursors });
                     loaded.newest = Some(checkpoint);
                 }
                 None => loaded.damaged.push(path),

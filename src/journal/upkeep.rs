@@ -139,7 +139,8 @@ impl Upkeep {
         Ok(true)
     }
 
-    /// Deletes the oldest archive when it is old enough and two full checkpoint files cover it (S4).
+    /// Deletes the oldest archive when it is old enough, two full checkpoint files cover it, and no cursor needs it, wherever
+    /// it would begin again: the log opens with the newest checkpoint file that is whole (S4, S6).
     fn let_go(&self, now: Timestamp) -> Result<bool, Error> {
         let Some(age) = self.log.config.archive_max_age else { return Ok(false) };
         let Some(&number) = archive::numbers(&self.log.disk, &self.log.dir)?.first() else { return Ok(false) };
@@ -150,7 +151,9 @@ impl Upkeep {
         {
             let shelf = self.log.shelf.lock();
             let covered = checkpoint::fully_covered(&shelf.checkpoints).is_some_and(|seq| end.seq <= seq);
-            let needed = shelf.live.contains_key(&number) || !shelf.is_done_with(number, &end);
+            let needed = shelf.live.contains_key(&number)
+                || !shelf.is_done_with(number, &end)
+                || shelf.checkpoints.iter().any(|listed| listed.cursors.values().any(|cursor| *cursor < end.position));
             if !covered || needed || now.since(end.at) <= age {
                 return Ok(false);
             }

@@ -197,6 +197,49 @@ fn s04_an_archive_goes_only_when_old_and_covered_by_two_full_checkpoints() {
 }
 
 #[test]
+fn s06_an_archive_stays_while_a_checkpoint_file_has_a_cursor_before_its_end() {
+    let disk = SimDisk::new(1);
+    let hour = Span::hours(1);
+    let config = || Config { archive_max_age: Some(hour), ..small() };
+    let mut rig = Rig::open(&disk, config()).unwrap();
+    let write = |rig: &Rig, cursor: u64, full: bool| {
+        let Head { seq, hash, position, at, .. } = rig.log.head();
+        let cursors = [("feed".to_owned(), Position(cursor))].into();
+        let mut entities = [Ok((b"key".to_vec(), b"state".to_vec()))].into_iter();
+        let entities: Option<crate::journal::checkpoint::Entities<'_>> = if full { Some(&mut entities) } else { None };
+        rig.log.checkpoint(&Checkpoint { seq, position, hash, at, cursors }, entities).unwrap();
+        rig.log.keep("feed", Position(cursor));
+    };
+    roll(&mut rig, 4);
+    write(&rig, 1, true);
+    rig.frame(1);
+    write(&rig, 2, true);
+    let head = rig.log.head().position;
+    // The cursor goes on while no frame comes: the full file of this frame stays, and has the cursor where it was.
+    write(&rig, head.0, false);
+    rig.clock.advance(hour);
+    rig.clock.advance(hour);
+    rig.tend().unwrap();
+    assert_eq!(archived(&rig), [1, 2, 3], "a start would begin with a cursor at the first records");
+    disk.kill();
+    let mut rig = Rig::open(&disk, config()).unwrap();
+    let begins = rig.log.cursors()["feed"];
+    assert_eq!(begins, Position(2));
+    assert_eq!(rig.read_back(begins.0 + 1).unwrap().len() as u64, head.0 - begins.0);
+
+    // Both full files have the cursor further on: what it has passed in both goes.
+    for _ in 0..2 {
+        rig.frame(1);
+        let head = rig.log.head().position;
+        write(&rig, head.0, true);
+    }
+    rig.clock.advance(hour);
+    rig.clock.advance(hour);
+    rig.tend().unwrap();
+    assert_eq!(archived(&rig), Vec::<u64>::new());
+}
+
+#[test]
 fn s04_a_full_checkpoint_stays_when_a_plain_one_is_of_the_same_frame() {
     let disk = SimDisk::new(1);
     let mut rig = Rig::open(&disk, small()).unwrap();
