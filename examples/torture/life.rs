@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 /// Longest time that a start may take.
-const START: Duration = Duration::from_secs(60);
+pub const START: Duration = Duration::from_secs(60);
 /// SKUs and units of each at the beginning: enough to sell, little enough to sell out.
 const SKUS: usize = 6;
 const UNITS: u32 = 1_500;
@@ -30,7 +30,7 @@ const SAMPLE: usize = 200;
 static FORKS: RwLock<()> = RwLock::new(());
 
 /// Reads everything back from the directory of a server that has ended.
-fn books(data: &Path) -> anyhow::Result<Books> {
+pub fn books(data: &Path) -> anyhow::Result<Books> {
     let _no_forks = FORKS.write().unwrap_or_else(PoisonError::into_inner);
     Books::read(data)
 }

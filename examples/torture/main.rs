@@ -7,11 +7,24 @@ mod buyers;
 mod clock;
 mod corrupt;
 mod cycles;
+mod histories;
 mod ledger;
 mod life;
 mod power;
 mod sites;
 mod way;
+
+// The tests break what these write down.
+#[path = "../../tests/histories/clients.rs"]
+mod clients;
+#[path = "../../tests/histories/history.rs"]
+mod history;
+#[path = "../../tests/simulation/linear.rs"]
+mod linear;
+#[path = "../../tests/histories/round.rs"]
+mod round;
+#[path = "../../tests/histories/shelf.rs"]
+mod shelf;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,6 +53,15 @@ enum Command {
         /// Only in this way.
         #[arg(long)]
         only: Option<cycles::Kind>,
+    },
+    /// Write down what clients see while the server is killed, and check that it is linearisable.
+    Histories {
+        /// So many kills.
+        #[arg(long, default_value_t = 20)]
+        cycles: u64,
+        /// So many seconds, however many kills that are.
+        #[arg(long, conflicts_with = "cycles")]
+        seconds: Option<u64>,
     },
     /// Fail one call at each place where files are written, synced or named.
     Sites {
@@ -74,6 +96,12 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Cycles { cycles, only } => {
             let options = cycles::Options { program, cycles, seed: cli.seed, only };
             let counts = on_one_thread(cycles::run(&options))?;
+            println!("{counts}; seed {}", cli.seed);
+            counts.violations()
+        }
+        Command::Histories { cycles, seconds } => {
+            let options = histories::Options { program, cycles, seconds, seed: cli.seed };
+            let counts = on_one_thread(histories::run(&options))?;
             println!("{counts}; seed {}", cli.seed);
             counts.violations()
         }

@@ -41,6 +41,16 @@ impl Way {
         Way { hold_ttl: ttl, keeps_history, flags: flags.into_iter().chain(Way::quick()).collect() }
     }
 
+    /// The same, with a history that is kept, and nothing that ends, fails or leaves unasked.
+    pub fn patient(rng: &mut StdRng) -> Way {
+        let mut way = Way::draw(rng);
+        let ours = ["--holds-ttl=10m", "--log-archive-max-age=never", "--faults=none"];
+        let name = |flag: &str| flag.split('=').next().unwrap_or_default().to_owned();
+        way.flags.retain(|flag| !ours.iter().any(|our| name(our) == name(flag)));
+        way.flags.extend(ours.into_iter().chain(["--fulfilment-auto-ship=false"]).map(str::to_owned));
+        Way { hold_ttl: Duration::from_secs(600), keeps_history: true, ..way }
+    }
+
     /// Time-outs that a test can wait for.
     pub fn quick() -> impl Iterator<Item = String> {
         [
