@@ -75,13 +75,19 @@ fn what_clients_see_over_kills_is_linearisable_and_every_doctored_history_is_not
     assert_eq!(checked.undecided, 0, "{checked:?}");
     assert!(history.life == 2 && checked.answered > 1_000 && checked.refused > 20, "{checked:?}");
 
+    // Where an outcome stays unknown, it may be what makes up for a wrong answer.
+    let is_certain =
+        |&shelf: &usize| !history.entries.iter().any(|entry| entry.shelf == shelf && entry.returned.is_none());
+    let certain: Vec<usize> = (0..6).filter(is_certain).collect();
+    assert!(certain.len() > 2, "{certain:?}");
+
     // An acknowledged order or hold that still stood in the end: it never was.
     let is = |entry: &Entry, wanted: u32| match entry.act {
         Act::Claim { claim, .. } | Act::End { claim } => claim == wanted,
         _ => false,
     };
     let stood = |at: &usize| match history.entries[*at] {
-        Entry { act: Act::Claim { claim, .. }, returned: Some(_), .. } => {
+        Entry { shelf, act: Act::Claim { claim, .. }, returned: Some(_), .. } if certain.contains(&shelf) => {
             history.entries.iter().filter(|entry| is(entry, claim)).count() == 1
         }
         _ => false,
@@ -95,7 +101,7 @@ fn what_clients_see_over_kills_is_linearisable_and_every_doctored_history_is_not
         red("a unit more than was there for it", &doctored(&history, at, Some(more)));
     }
 
-    for shelf in 0..6 {
+    for shelf in certain {
         let (at, available) = last_look(&history, shelf);
         red("a stale look", &doctored(&history, at, Some(Act::Look { available: available - 1 })));
         let refused = Act::Refused { claim: u32::MAX, units: available };
