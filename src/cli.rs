@@ -5,6 +5,7 @@ pub mod dev;
 pub mod doctor;
 pub mod explain;
 pub mod export;
+pub mod health;
 pub mod import;
 pub mod keys;
 pub mod logging;
@@ -120,8 +121,10 @@ enum Command {
     Export(export::Args),
     /// Create, list and revoke API keys; a running server sees the change within a second.
     Keys(keys::Args),
-    /// Check this machine: ports, limits, clock, disk, memory, data directory.
+    /// Check this machine: ports, limits, clock, disk, memory, data directory, Redis.
     Doctor(doctor::Args),
+    /// Ask a running server whether it takes requests: exit code 0 when it does, else 3.
+    Health(health::Args),
     /// Print completions for a shell.
     Completions(completions::Args),
     /// Configuration.
@@ -149,6 +152,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Health(args) => health::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Config(args) => explain::run(&args),
     };

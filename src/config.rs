@@ -13,7 +13,7 @@ pub mod value;
 pub use flags::Flags;
 pub use layers::{ConfigError, Layers, Source};
 pub use settings::*;
-pub use value::{Bytes, Format, Placement};
+pub use value::{Bytes, CacheKind, Format, Placement, Proxies, Quota, Rate, RedisUrl};
 
 use stampede_actors::time::Span;
 use std::time::Duration;
@@ -51,6 +51,7 @@ impl Config {
             ("checkpoint.every", self.checkpoint.every),
             ("store.flush-every", self.store.flush_every),
             ("passivate.after", self.passivate.after),
+            ("redis.timeout", self.redis.timeout),
         ];
         for (name, value) in positive {
             if value.is_zero() {
@@ -64,6 +65,7 @@ impl Config {
             ("passivate.warm", self.passivate.warm),
             ("checkpoint.records", self.checkpoint.records),
             ("log.queue-records", self.log.queue_records),
+            ("limits.keys", self.limits.keys),
             ("payment.attempts", self.payment.attempts as usize),
         ];
         for (name, value) in at_least_one {
@@ -85,6 +87,16 @@ impl Config {
         }
         if self.log.sync_delay > Duration::from_secs(10) {
             complain("log.sync-delay must not be longer than 10s".into());
+        }
+        if self.redis.timeout > Duration::from_secs(1) {
+            complain("redis.timeout must not be longer than 1s".into());
+        }
+        if self.redis.reads_max_age > Duration::from_secs(60) {
+            complain("redis.reads-max-age must not be longer than 1m".into());
+        }
+        let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        if !(1..=32).contains(&self.redis.namespace.len()) || !self.redis.namespace.bytes().all(good) {
+            complain("redis.namespace must be 1 to 32 of a-z, 0-9, - and _".into());
         }
         if self.api.bind == self.ops.bind && self.api.bind.port() != 0 {
             complain("api.bind and ops.bind must differ".into());

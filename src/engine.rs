@@ -20,6 +20,7 @@ pub use ids::Ids;
 pub use start::{Error, Recovered};
 
 use crate::config::{Config, Placement};
+use crate::feed::Inlet;
 use crate::feed::projection::{Reader, worker};
 use crate::journal::{self, CommitListener, Committed, Log, Stopped};
 use crate::store;
@@ -53,6 +54,7 @@ pub(crate) struct Inner {
     projection: worker::Handle,
     projection_worker: Mutex<Option<worker::Worker>>,
     workflows: WorkflowThread,
+    changes: Option<Arc<Inlet>>,
     /// The stores of the simulated outside parties.
     outside: [store::Failure; 2],
     /// Kept so that its lanes live: shards on threads of their own.
@@ -180,6 +182,12 @@ impl Engine {
     #[must_use]
     pub fn workflows(&self) -> &WorkflowThread {
         &self.0.workflows
+    }
+
+    /// Committed frames, for whoever publishes availability; `None` when nobody is to.
+    #[must_use]
+    pub fn changes(&self) -> Option<&Arc<Inlet>> {
+        self.0.changes.as_ref()
     }
 
     /// How the start went.

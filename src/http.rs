@@ -13,6 +13,7 @@ pub mod docs;
 pub mod fulfilment;
 pub mod holds;
 pub mod idempotency;
+pub mod limit;
 pub mod noop;
 pub mod openapi;
 pub mod operations;
@@ -31,6 +32,7 @@ pub mod stream;
 mod tally;
 pub mod wire;
 
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::http::app::{App, Shared};
@@ -94,7 +96,8 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
     let keys = Keys::open(&config.data_dir)?;
     let operations = operations::start(listeners.operations)?;
     let engine = start()?;
-    let shared = Shared::new(engine.clone(), keys);
+    let cache = Cache::start(config, &engine, skus::cached).context("the thread beside Redis")?;
+    let shared = Shared::new(engine.clone(), keys, config, cache);
     operations.watch(&shared);
 
     let server = api(config, listeners.api, &shared)?;
@@ -123,6 +126,9 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
             Err(anyhow::anyhow!("the API server ended by itself"))
         }
     };
+    if let Some(cache) = &shared.cache {
+        cache.stop();
+    }
     engine.shut_down();
     operations.stop();
     outcome

@@ -1,6 +1,7 @@
 //! The server: configuration, command line, HTTP, log, store, feed and workflows around the domain in `actors/`.
 
 pub mod bench;
+pub mod cache;
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -14,6 +15,7 @@ pub mod http;
 pub mod import;
 pub mod journal;
 pub mod keys;
+pub mod limits;
 pub mod load;
 pub mod metrics;
 pub mod store;

@@ -2,6 +2,7 @@
 
 pub mod checks;
 pub mod disk;
+pub mod redis;
 pub mod system;
 
 use crate::cli::{Exit, Outcome, out};

@@ -54,7 +54,7 @@ fn one(layers: &Layers, setting: &Setting) -> Explained {
     let (value, source) = layers.get(setting);
     Explained {
         name: setting.name,
-        value,
+        value: (setting.show)(&value),
         source: source.to_string(),
         default: (setting.default)(),
         kind: setting.kind,

@@ -139,7 +139,8 @@ impl Reader<'_> {
         let setting = find(name).expect("every field names a setting of the catalogue");
         let (text, source) = self.layers.get(setting);
         T::parse(&text).unwrap_or_else(|expected| {
-            self.wrong.push(format!("{name} = {text:?} ({source}): expected {expected}"));
+            let shown = (setting.show)(&text);
+            self.wrong.push(format!("{name} = {shown:?} ({source}): expected {expected}"));
             T::parse(&(setting.default)()).expect("defaults can be read back")
         })
     }

@@ -4,7 +4,7 @@
 //! what makes the server refuse to start, and the effect of a larger or smaller value.
 
 use super::layers::Reader;
-use super::value::{Bytes, Format, Placement};
+use super::value::{Bytes, CacheKind, Format, Placement, Proxies, Rate, RedisUrl};
 use crate::workflows::simulated::Faults;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +21,8 @@ pub struct Setting {
     pub kind: &'static str,
     /// The doc comment, line by line.
     pub doc: &'static [&'static str],
+    /// The value as it may be shown: secrets are not.
+    pub show: fn(&str) -> String,
 }
 
 /// Writes a group of settings as a struct, and its part of the catalogue beside it.
@@ -45,6 +47,7 @@ macro_rules! settings {
                         default: || $default.to_string(),
                         kind: <$kind as super::value::Value>::KIND,
                         doc: &[$($doc),+],
+                        show: <$kind as super::value::Value>::show,
                     },
                 )+];
 
@@ -216,6 +219,44 @@ settings! {
         max: usize = "streams.max", "10000";
     }
 
+    /// How often one buyer, API key or address may ask. Beyond it requests answer 429 with Retry-After.
+    Limits {
+        /// Orders, carts and holds per buyer: `20/1s` is 20 at once, and 20 more for each second that passes.
+        /// Errors: more than 10000 per second, or less than whole seconds, no start. Effect: "off" limits nobody, since only the operator knows how a shop calls for its buyers.
+        buyer: Rate = "limits.buyer", "off";
+        /// Requests per API key, on the routes that need one.
+        /// Errors: as limits.buyer. Effect: "off" limits nobody; an import sends thousands of requests per second.
+        api_key: Rate = "limits.api-key", "off";
+        /// Requests per address of a client; an IPv6 address counts by its first 64 bits.
+        /// Errors: as limits.buyer. Effect: "off" limits nobody; thousands of buyers may share an address, and behind a proxy all do unless limits.trusted-proxies names it.
+        address: Rate = "limits.address", "off";
+        /// Buyers, API keys and addresses that are counted at once in this process, each.
+        /// Errors: 0, no start. Effect: while as many are active, further ones are let through uncounted; about 40 bytes each.
+        keys: usize = "limits.keys", "100000";
+        /// Addresses and networks of proxies whose X-Forwarded-For is believed: `10.0.0.0/8,fd00::/8`.
+        /// Errors: unreadable, no start. Effect: "none" takes the address of the connection.
+        trusted_proxies: Proxies = "limits.trusted-proxies", "none";
+        /// Whether answers say what is left, in RateLimit and RateLimit-Policy.
+        /// Effect: false saves some bytes; Retry-After is always there.
+        headers: bool = "limits.headers", "true";
+    }
+
+    /// Redis, when `cache` is "redis".
+    Redis {
+        /// Where it is: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`. The password is never shown; the environment keeps it out of the list of processes.
+        /// Errors: unreadable, or rediss:// (TLS is left to a proxy beside it), no start. Effect: without an answer from there, requests go on as with "in-process".
+        url: RedisUrl = "redis.url", "redis://127.0.0.1:6379";
+        /// Longest that a request waits for it.
+        /// Errors: zero or over 1s, no start. Effect: longer bears a slower network; every request waits so long while it begins to fail.
+        timeout: Duration = "redis.timeout", "5ms";
+        /// Reads of availability may be answered from it as long as they are not older; 0s asks the SKU itself every time.
+        /// Errors: over 1m, no start. Effect: longer takes more reads off the SKUs, shorter shows newer numbers; orders never look there.
+        reads_max_age: Duration = "redis.reads-max-age", "1s";
+        /// What its keys begin with. Servers that share limits have the same one.
+        /// Errors: not 1 to 32 of a-z, 0-9, - and _, no start. Effect: lets several shops use one Redis.
+        namespace: String = "redis.namespace", "stampede";
+    }
+
     /// What the server says about itself on standard error.
     Diagnostics {
         /// Which messages: a level (error, warn, info, debug, trace), or levels by module like "info,stampede::journal=debug".
@@ -243,6 +284,9 @@ settings! {
         /// Purchases in progress per shard.
         /// Errors: 0, no start. Effect: beyond it buyers are told 503 overloaded with Retry-After.
         permits: usize = "permits", "2048";
+        /// What rate limits and hot reads may use beside this process: "in-process" nothing, "redis" the one at redis.url.
+        /// Effect: "redis" makes limits hold over all servers that share it; it decides nothing, and losing it loses nothing.
+        cache: CacheKind = "cache", "in-process";
         /// After a start nothing expires until waiting results are in, at most this long.
         /// Effect: longer is kinder to payments that succeeded while the server was down.
         start_grace: Duration = "start-grace", "30s";
@@ -294,7 +338,8 @@ macro_rules! config {
 
 config! {
     api: Api, ops: Ops, holds: Holds, carts: Carts, payment: Payment, fulfilment: Fulfilment, idempotency: Idempotency,
-    log: Log, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, diagnostics: Diagnostics;
-    data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, start_grace: Duration,
-    faults: Faults, measure: bool,
+    log: Log, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, limits: Limits,
+    redis: Redis, diagnostics: Diagnostics;
+    data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, cache: CacheKind,
+    start_grace: Duration, faults: Faults, measure: bool,
 }

@@ -1,10 +1,14 @@
 //! Kinds of values: how each is read from text, and written so that it can be read again.
 
+mod network;
+
 use crate::workflows::simulated::{BadFault, Faults};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use network::{Proxies, Quota, Rate, RedisUrl};
 
 /// A kind of value that a setting can have.
 pub trait Value: Sized {
@@ -12,6 +16,10 @@ pub trait Value: Sized {
     const KIND: &'static str;
     /// Reads it; the error says what was expected.
     fn parse(text: &str) -> Result<Self, String>;
+    /// The text as it may be shown to people and written to logs.
+    fn show(text: &str) -> String {
+        text.to_owned()
+    }
 }
 
 /// A number of bytes, written `65536`, `64KiB`, `1MiB` or `2GiB`.
@@ -44,6 +52,15 @@ pub enum Placement {
     Worker,
     /// On threads of their own.
     Own,
+}
+
+/// What limits and hot reads may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CacheKind {
+    /// This process alone.
+    InProcess,
+    /// A Redis that servers share.
+    Redis,
 }
 
 /// How messages are written.
@@ -97,6 +114,17 @@ impl Value for Placement {
             "worker" => Ok(Placement::Worker),
             "own" => Ok(Placement::Own),
             _ => Err("worker or own".into()),
+        }
+    }
+}
+
+impl Value for CacheKind {
+    const KIND: &'static str = "in-process|redis";
+    fn parse(text: &str) -> Result<CacheKind, String> {
+        match text {
+            "in-process" => Ok(CacheKind::InProcess),
+            "redis" => Ok(CacheKind::Redis),
+            _ => Err("in-process or redis".into()),
         }
     }
 }

@@ -85,18 +85,28 @@ impl Ids {
         OpId(self.derive(&["op", scope, key]).0)
     }
 
+    /// A key for another purpose than ids.
+    #[must_use]
+    pub fn key_for(&self, purpose: &str) -> [u8; 32] {
+        self.mac(&["key", purpose])
+    }
+
     fn derive(&self, parts: &[&str]) -> (u128, Slot) {
+        let hash = self.mac(parts);
+        let mut bits = [0u8; 16];
+        bits.copy_from_slice(&hash[..16]);
+        let slot = u16::from_be_bytes([hash[16], hash[17]]) % SLOTS;
+        (u128::from_be_bytes(bits), Slot(slot))
+    }
+
+    fn mac(&self, parts: &[&str]) -> [u8; 32] {
         let mut mac = self.secret.clone();
         for part in parts {
             // Lengths first, so that no two lists of parts read the same.
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part.as_bytes());
         }
-        let hash = mac.finalize().into_bytes();
-        let mut bits = [0u8; 16];
-        bits.copy_from_slice(&hash[..16]);
-        let slot = u16::from_be_bytes([hash[16], hash[17]]) % SLOTS;
-        (u128::from_be_bytes(bits), Slot(slot))
+        mac.finalize().into_bytes().into()
     }
 }
 

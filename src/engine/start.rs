@@ -4,12 +4,12 @@ use super::clock::EngineClock;
 use super::frames::LogFrames;
 use super::{Engine, Ids, Inner, Listener, SPARE_LANES, shard_threads, upkeep};
 use crate::clock::BootClock;
-use crate::config::{Config, Placement, span};
+use crate::config::{CacheKind, Config, Placement, span};
 use crate::disk::{RealDisk, SharedDisk};
 use crate::feed::projection::full::FullCheckpoint;
 use crate::feed::projection::{self, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
-use crate::journal::{self, Checkpoint, Cut, Log, LogThread, Wal};
+use crate::journal::{self, Checkpoint, CommitListener, Cut, Log, LogThread, Wal};
 use crate::store::{self, DiskStore, Store};
 use crate::workflows::simulated::{
     Books, Depot, PROVIDER_DIR, ProviderConfig, SimulatedProvider, SimulatedWarehouse, WAREHOUSE_DIR, WarehouseConfig,
@@ -135,14 +135,12 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
     let inlet = Inlet::new(head.position);
     let (stopped_to, stopped) = watch::channel(None);
     let listener = Arc::new(Listener { fabric: Arc::clone(&fabric), stopped: stopped_to });
-    let log_thread = LogThread::start(
-        opened.wal,
-        opened.upkeep,
-        queue.clone(),
-        boot_clock.clone(),
-        vec![listener.clone(), handle.listener(), inlet.clone()],
-    )
-    .map_err(Error::io("cannot start the log's thread"))?;
+    let published = config.cache == CacheKind::Redis && !config.redis.reads_max_age.is_zero();
+    let changes = published.then(|| Inlet::new(head.position));
+    let mut listeners: Vec<Arc<dyn CommitListener>> = vec![listener.clone(), handle.listener(), inlet.clone()];
+    listeners.extend(changes.iter().map(|changes| Arc::clone(changes) as Arc<dyn CommitListener>));
+    let log_thread = LogThread::start(opened.wal, opened.upkeep, queue.clone(), boot_clock.clone(), listeners)
+        .map_err(Error::io("cannot start the log's thread"))?;
 
     let (workflows, outside) = start_workflows(&config, &fabric, &log, &frames, inlet, head.position, boot_clock)?;
     let arbiters = start_shard_threads(&config, &fabric);
@@ -167,6 +165,7 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
         projection: handle,
         projection_worker: Mutex::new(Some(worker)),
         workflows,
+        changes,
         outside,
         arbiters: Mutex::new(arbiters),
         log_thread: Mutex::new(Some(log_thread)),

@@ -1,9 +1,11 @@
 //! What every request may use: the engine, the keys, the limits, and what all workers share.
 
-use crate::config::Config;
+use crate::cache::{Cache, Reads};
+use crate::config::{Config, Proxies};
 use crate::engine::Engine;
 use crate::http::stream::Hub;
 use crate::keys::Keys;
+use crate::limits::Limits;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,6 +21,10 @@ pub struct Shared {
     pub engine: Engine,
     /// API keys.
     pub keys: Keys,
+    /// How often one may ask.
+    pub limits: Limits,
+    /// Redis, when it is used.
+    pub cache: Option<Cache>,
     /// Requests being served.
     in_flight: AtomicUsize,
     /// Event streams open.
@@ -30,10 +36,12 @@ pub struct Shared {
 impl Shared {
     /// Nothing in progress.
     #[must_use]
-    pub fn new(engine: Engine, keys: Keys) -> Arc<Shared> {
+    pub fn new(engine: Engine, keys: Keys, config: &Config, cache: Option<Cache>) -> Arc<Shared> {
         Arc::new(Shared {
             engine,
             keys,
+            limits: Limits::new(config, cache.as_ref().map(|cache| Arc::clone(cache.link()))),
+            cache,
             in_flight: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
             draining: AtomicBool::new(false),
@@ -51,6 +59,12 @@ impl Shared {
     #[must_use]
     pub fn draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
+    }
+
+    /// Reads of availability that need not ask the SKU.
+    #[must_use]
+    pub fn reads(&self) -> Option<&Arc<Reads>> {
+        self.cache.as_ref()?.reads()
     }
 
     /// Tells when the server goes down.
@@ -100,6 +114,8 @@ pub struct App {
     pub streams_max: usize,
     /// Serve the routes for measuring.
     pub measure: bool,
+    /// Whose word about the client's address is believed.
+    pub trusted_proxies: Proxies,
 }
 
 impl App {
@@ -116,6 +132,7 @@ impl App {
             hold_ttl: config.holds.ttl,
             streams_max: config.streams.max,
             measure: config.measure,
+            trusted_proxies: config.limits.trusted_proxies.clone(),
         })
     }
 

@@ -8,13 +8,13 @@ use crate::http::request_id::{self, RequestId};
 use crate::http::routes::{Route, methods_of};
 use crate::http::spec::{Method, Spec};
 use crate::http::wire::Object;
-use crate::http::{body, tally};
+use crate::http::{body, limit, tally};
 use crate::metrics;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::de::DeserializeOwned;
-use stampede_actors::ids::{EntityId, OpId, Slot};
+use stampede_actors::ids::{BuyerRef, EntityId, OpId, Slot};
 use stampede_actors::journal::NoRoom;
 use stampede_actors::shell::message::{Done, Failure, Question};
 use stampede_actors::shell::{Permit, lane};
@@ -75,10 +75,14 @@ where
     let _counted = metrics::InFlight::of(route);
     let spec = route.spec();
     let mut warning = None;
+    let limited = app.shared.limits.is_on().then(|| request.clone());
     let answer = match Call::admit(Rc::clone(&app), spec, request, payload, started) {
         Ok(call) => {
             warning = call.key.as_ref().and_then(Key::warning);
-            handler(call).await
+            match call.limit().await {
+                Ok(()) => handler(call).await,
+                Err(problem) => Err(problem),
+            }
         }
         Err(problem) => Err(problem),
     };
@@ -97,6 +101,9 @@ where
     response.headers_mut().insert(request_id::HEADER, id.header_value());
     if let Some(warning) = warning {
         response.headers_mut().insert(header::WARNING, warning);
+    }
+    if let Some(request) = limited {
+        limit::tell(&request, response.headers_mut());
     }
     if app.shared.draining() {
         response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
@@ -148,6 +155,23 @@ impl Call {
         body::check_type(self.request.headers())?;
         let bytes = self.bytes().await?;
         body::parse::<Object<T>>(&bytes).map(|object| object.0)
+    }
+
+    /// Counts it for API key and address, unless its buyer has to be read first: then [`Call::limit_buyer`] counts it for
+    /// all of them at once. A body that cannot be read is not counted there, as it costs next to nothing.
+    async fn limit(&self) -> Result<(), Problem> {
+        if self.spec.names_buyer || !self.spec.path.starts_with("/v1/") {
+            return Ok(());
+        }
+        limit::admit(self, None).await
+    }
+
+    /// Counts it for this buyer, API key and address.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub async fn limit_buyer(&self, buyer: &BuyerRef) -> Result<(), Problem> {
+        limit::admit(self, Some(buyer)).await
     }
 
     /// The body, parsed; an absent one counts as an empty object.

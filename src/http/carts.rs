@@ -21,6 +21,7 @@ pub const OPEN: Spec = Spec::post("/v1/carts", "openCart", "Opens a cart.")
     .about("Its id is its capability: whoever knows it may change it.")
     .tag("carts")
     .idempotent()
+    .names_buyer()
     .takes(of::<OpenCart>)
     .gives(&[json(201, "It is open.", of::<OpenedBody>)]);
 
@@ -178,6 +179,7 @@ struct LineBody<'a> {
 /// Opens a cart.
 pub async fn open(mut call: Call) -> Answer {
     let body: OpenCart = call.json().await?;
+    call.limit_buyer(&body.buyer).await?;
     let cart = call.app.engine().ids().cart(&call.scope(""), call.key());
     let command = Command::Open { buyer: body.buyer.clone(), ttl: span(call.app.cart_ttl) };
     let done = call.ask(EntityId::Cart(cart), Question::Cart(command)).await?;

@@ -19,6 +19,7 @@ pub const PUT: Spec = Spec::put("/v1/skus/{sku}/holds/{hold}", "putHold", "Claim
          buyer may take it over; a hold that is neither ordered nor deleted runs out.",
     )
     .tag("holds")
+    .names_buyer()
     .takes(of::<PutHold>)
     .gives(&[json(200, "It existed.", of::<HoldBody>), json(201, "The units are claimed.", of::<HoldBody>)])
     .fails(&[
@@ -102,6 +103,7 @@ pub async fn put(mut call: Call) -> Answer {
     }
     let (sku, hold): (SkuId, HoldId) = (call.path("sku")?, call.path("hold")?);
     let body: PutHold = call.json().await?;
+    call.limit_buyer(&body.buyer).await?;
     let _permit = call.permit(sku.slot())?;
     let ttl = span(call.app.hold_ttl);
     let command = Command::Hold { hold, units: body.units, buyer: body.buyer, order: None, ttl, tentative: false };

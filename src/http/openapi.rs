@@ -82,6 +82,7 @@ pub fn problems_of(spec: &'static Spec) -> Vec<&'static Kind> {
     all.push(&kinds::HEADERS_TOO_LARGE);
     if spec.path.starts_with("/v1/") {
         all.extend([
+            &kinds::RATE_LIMITED,
             &kinds::OVERLOADED,
             &kinds::OUTCOME_UNKNOWN,
             &kinds::NOT_LOADED,

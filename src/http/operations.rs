@@ -123,6 +123,7 @@ async fn ready(watched: Data<Watched>) -> HttpResponse {
 async fn scrape(request: HttpRequest, watched: Data<Watched>) -> HttpResponse {
     if let Some(shared) = watched.get() {
         metrics::sampled::sample(&shared.engine, shared.streams.load(Ordering::Relaxed));
+        metrics::sampled::sample_limits(&shared.limits, shared.cache.as_ref());
     }
     let mut response = HttpResponse::Ok();
     let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();

@@ -25,6 +25,7 @@ pub const PLACE: Spec = Spec::post("/v1/orders", "placeOrder", "Places an order:
     )
     .idempotent()
     .purchase()
+    .names_buyer()
     .takes(of::<PlaceOrder>)
     .gives(&[json(201, "The order awaits payment.", of::<OrderBody>)])
     .fails(PLACE_FAILS);
@@ -202,6 +203,7 @@ struct OrdersBody<'a> {
 /// Places an order.
 pub async fn place(mut call: Call) -> Answer {
     let body: PlaceOrder = call.json().await?;
+    call.limit_buyer(&body.buyer).await?;
     let fingerprint = fingerprint(&body);
     let order = call.app.engine().ids().order("POST /v1/orders", call.key());
     let _permit = call.permit(order.slot())?;

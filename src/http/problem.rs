@@ -13,6 +13,7 @@ use actix_web::http::header::{self, HeaderValue};
 pub use kinds::{Kind, State};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// Media type of a problem.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -28,6 +29,8 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// For 405.
     allow: Option<String>,
+    /// When this one may be repeated, where that is known better than of its kind.
+    after: Option<Duration>,
 }
 
 /// What is wrong with one field.
@@ -65,7 +68,7 @@ impl Problem {
     /// A problem of this kind.
     #[must_use]
     pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { kind, detail: detail.into(), errors: Vec::new(), allow: None }
+        Problem { kind, detail: detail.into(), errors: Vec::new(), allow: None, after: None }
     }
 
     /// 422 with what is wrong where.
@@ -91,6 +94,13 @@ impl Problem {
         self
     }
 
+    /// It may be repeated after this time, and not earlier.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Problem {
+        self.after = Some(wait);
+        self
+    }
+
     /// 405 with the methods that there are.
     #[must_use]
     pub fn method_not_allowed(allow: String) -> Problem {
@@ -101,13 +111,16 @@ impl Problem {
     /// The answer.
     #[must_use]
     pub fn respond(&self, request: RequestId) -> HttpResponse {
-        let retry_after = self.kind.retry_after_ms.map(|base| base + rand::random_range(0..=base / 2));
+        let after = self.after.map(|wait| u32::try_from(wait.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX / 2));
+        let retry_after = after.or(self.kind.retry_after_ms).map(|base| base + rand::random_range(0..=base / 2));
         let body = self.body(request, retry_after);
         let status = StatusCode::from_u16(self.kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE)));
         if let Some(milliseconds) = retry_after {
-            response.insert_header((header::RETRY_AFTER, (milliseconds / 1000).max(1)));
+            // A known time is rounded up, since before it the request would only be refused again.
+            let seconds = if self.after.is_some() { milliseconds.div_ceil(1000) } else { milliseconds / 1000 };
+            response.insert_header((header::RETRY_AFTER, seconds.max(1)));
         }
         if let Some(allow) = &self.allow {
             response.insert_header((header::ALLOW, allow.as_str()));

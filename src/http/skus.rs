@@ -1,16 +1,20 @@
 //! SKUs: what the marketplace says about them, and how many units can be promised.
 
+use crate::cache::Hit;
 use crate::http::app::App;
 use crate::http::call::{Answer, Call};
 use crate::http::problem::{Problem, kinds};
 use crate::http::reply::Reply;
 use crate::http::spec::{Spec, json, of};
 use crate::http::wire::{Amount, Object, Time};
+use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderValue;
 use serde::{Deserialize, Deserializer, Serialize};
 use stampede_actors::ids::{EntityId, LocationId, SellerId, SkuId};
 use stampede_actors::shell::message::{Done, Failure, Question, SkuView, View};
 use stampede_actors::sku::{Command, DEFAULT_PRIORITY, Listing, MAX_LOCATIONS, MAX_UNITS, Units};
+use stampede_actors::time::{Span, Timestamp};
 use std::time::Duration;
 
 /// `PUT /v1/skus/{sku}`
@@ -195,11 +199,42 @@ pub async fn read(call: Call) -> Answer {
     Ok(Reply::ok(512, &sku_body(&call.app, &sku, &done)?))
 }
 
-/// Reads its stock.
+/// Reads its stock: from Redis when it is young enough there, else from the SKU itself.
 pub async fn read_availability(call: Call) -> Answer {
     let sku: SkuId = call.path("sku")?;
+    let shared = &call.app.shared;
+    if let Some(reads) = shared.reads()
+        && let Some(hit) = reads.read(&sku, shared.engine.now()).await
+    {
+        return Ok(from_cache(hit, shared.engine.now(), reads.max_age));
+    }
     let done = call.ask(EntityId::Sku(sku.clone()), Question::ReadSku).await?;
+    if let Some(reads) = shared.reads() {
+        reads.touch(&sku);
+    }
     Ok(Reply::ok(512, &availability(&call.app, &sku, &done)?))
+}
+
+/// The stock as it is kept for readers: the whole document up to its age, which only the reader knows.
+pub fn cached(sku: &SkuId, version: u64, view: &SkuView) -> Vec<u8> {
+    let mut text = Vec::with_capacity(512);
+    // Writing to memory cannot fail, and the document has nothing that JSON cannot say.
+    let _ = serde_json::to_writer(&mut text, &availability_body(sku, version, view, 0, Duration::ZERO));
+    // Quotes inside of texts are escaped, so this is the field.
+    if let Some(end) = text.windows(AGE.len()).rposition(|window| window == AGE) {
+        text.truncate(end);
+    }
+    text
+}
+
+const AGE: &[u8] = b",\"age_ms\":";
+
+fn from_cache(hit: Hit, now: Timestamp, max_age: Duration) -> Reply {
+    let mut text = hit.text;
+    let (age, max_age) = (millis_of(now.since(hit.observed_at)), millis(max_age));
+    text.extend_from_slice(AGE);
+    text.extend_from_slice(format!("{age},\"max_age_ms\":{max_age}}}").as_bytes());
+    Reply::new(StatusCode::OK, HeaderValue::from_static("application/json"), BoxBody::new(text))
 }
 
 /// The stock that an answer shows.
@@ -207,7 +242,13 @@ pub async fn read_availability(call: Call) -> Answer {
 /// # Errors
 /// When it shows something else, which would be a fault of ours.
 pub fn availability<'a>(app: &App, sku: &'a SkuId, done: &'a Done) -> Result<AvailabilityBody<'a>, Problem> {
-    Ok(availability_body(app, sku, done.version, view(done)?))
+    Ok(observed(app, sku, done.version, view(done)?))
+}
+
+/// A read waits for its commit no longer than any other request.
+fn observed<'a>(app: &App, sku: &'a SkuId, version: u64, view: &'a SkuView) -> AvailabilityBody<'a> {
+    let age = app.engine().now().since(view.observed_at);
+    availability_body(sku, version, view, millis_of(age), app.answer_within)
 }
 
 fn view(done: &Done) -> Result<&SkuView, Problem> {
@@ -220,13 +261,18 @@ fn view(done: &Done) -> Result<&SkuView, Problem> {
 fn sku_body<'a>(app: &App, sku: &'a SkuId, done: &'a Done) -> Result<SkuBody<'a>, Problem> {
     let view = view(done)?;
     let Listing { seller, price, buyer_limit } = &view.listing;
-    let availability = availability_body(app, sku, done.version, view);
+    let availability = observed(app, sku, done.version, view);
     Ok(SkuBody { sku, seller, price: (*price).into(), buyer_limit: *buyer_limit, availability })
 }
 
-fn availability_body<'a>(app: &App, sku: &'a SkuId, version: u64, view: &'a SkuView) -> AvailabilityBody<'a> {
+fn availability_body<'a>(
+    sku: &'a SkuId,
+    version: u64,
+    view: &'a SkuView,
+    age_ms: u64,
+    max_age: Duration,
+) -> AvailabilityBody<'a> {
     let stock = &view.availability;
-    let age = app.engine().now().since(view.observed_at);
     AvailabilityBody {
         sku,
         available: stock.available,
@@ -238,10 +284,13 @@ fn availability_body<'a>(app: &App, sku: &'a SkuId, version: u64, view: &'a SkuV
         locations: stock.locations.iter().map(LocationBody::from).collect(),
         version,
         observed_at: Time(view.observed_at),
-        age_ms: u64::try_from(age.0 / 1000).unwrap_or(0),
-        // A read waits for its commit no longer than any other request.
-        max_age_ms: millis(app.answer_within),
+        age_ms,
+        max_age_ms: millis(max_age),
     }
+}
+
+fn millis_of(span: Span) -> u64 {
+    u64::try_from(span.0 / 1000).unwrap_or(0)
 }
 
 fn millis(duration: Duration) -> u64 {

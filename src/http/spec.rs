@@ -85,6 +85,8 @@ pub struct Spec {
     pub idempotent: bool,
     /// Starts a new purchase: refused while the server is going down.
     pub purchase: bool,
+    /// Its body names the buyer, who may be limited.
+    pub names_buyer: bool,
     /// Only there when the server was told to measure.
     pub measure: bool,
     /// The body that it takes.
@@ -111,6 +113,7 @@ impl Spec {
             api_key: false,
             idempotent: false,
             purchase: false,
+            names_buyer: false,
             measure: false,
             body: None,
             query: &[],
@@ -171,6 +174,12 @@ impl Spec {
     #[must_use]
     pub const fn purchase(self) -> Spec {
         Spec { purchase: true, ..self }
+    }
+
+    /// Its body names the buyer: the handler calls `Call::limit_buyer`.
+    #[must_use]
+    pub const fn names_buyer(self) -> Spec {
+        Spec { names_buyer: true, ..self }
     }
 
     /// Only for measuring.

@@ -43,6 +43,7 @@ fn checkout_outcome(kind: Option<&'static Kind>, replayed: bool) -> Checkout {
         "sale_paused" => Checkout::Paused,
         "price_changed" => Checkout::PriceChanged,
         "idempotency_key_in_flight" => Checkout::Duplicate,
+        "rate_limited" => Checkout::RateLimited,
         "overloaded" | "draining" | "disk_full" | "log_stopped" => Checkout::NotAdmitted,
         "outcome_unknown" => Checkout::ShedAfterAdmission,
         _ if kind.status >= 500 => Checkout::Error,

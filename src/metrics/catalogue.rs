@@ -151,8 +151,18 @@ pub const ORDER_STATES: &[&str] = &[
     "cancelled",
     "expired",
 ];
-/// What a store is asked for.
-pub const STORE_OPERATIONS: &[&str] = &["get", "contains", "range", "write", "flush", "sync"];
+/// What is kept beside the log: the embedded store, and a Redis for limits and reads.
+pub const STORES: &[&str] = &["embedded", "redis"];
+/// What a store is asked for; `decide` and `ping` only Redis.
+pub const STORE_OPERATIONS: &[&str] = &["get", "contains", "range", "write", "flush", "sync", "decide", "ping"];
+/// How that ends; `timed_out` and `skipped`, because the circuit was open, only with Redis.
+pub const STORE_OUTCOMES: &[&str] = &["done", "failed", "timed_out", "skipped"];
+/// Whose requests are limited.
+pub const POLICIES: &[&str] = &["buyer", "api_key", "address"];
+/// How a look for availability in Redis ends.
+pub const READ_OUTCOMES: &[&str] = &["hit", "miss", "stale", "wrong", "unavailable"];
+/// Where a circuit stands.
+pub const CIRCUIT_STATES: &[&str] = &["closed", "open", "half_open"];
 /// Ranks of the most wanted SKUs.
 pub const RANKS: &[&str] = &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
 /// What may go on that is not daily business.
@@ -169,6 +179,10 @@ catalogue! {
     HTTP_IN_FLIGHT = gauge "stampede_http_requests_in_flight" [route: Routes];
     /// Requests refused to protect the node or because it cannot take them now.
     HTTP_SHED = counter "stampede_http_requests_shed_total" [reason: Of(super::Shed::WORDS)];
+    /// Decisions of rate limits; `uncounted` are let through because as many are counted as there is room for.
+    RATE_LIMITS = counter "stampede_rate_limit_decisions_total" [policy: Of(POLICIES), decision: Of(crate::limits::Decision::WORDS)];
+    /// Decisions of rate limits by this process alone because Redis gave no answer.
+    RATE_LIMIT_FALLBACKS = counter "stampede_rate_limit_fallbacks_total" [];
     /// Requests that need an idempotency key, by what the key led to.
     IDEMPOTENCY = counter "stampede_idempotency_requests_total" [outcome: Of(super::KeyOutcome::WORDS)];
     /// Event streams open now.
@@ -260,10 +274,14 @@ catalogue! {
     JOURNAL_BYTES = gauge "stampede_journal_bytes" [backend: Of(BACKENDS)];
     /// How long reading the log back took at the start, in seconds.
     JOURNAL_RECOVERY = gauge "stampede_journal_recovery_seconds" [backend: Of(BACKENDS)];
-    /// Operations of the store.
-    STORE_OPERATIONS_TOTAL = counter "stampede_store_operations_total" [backend: Of(BACKENDS), op: Of(STORE_OPERATIONS), outcome: Of(&["done", "failed"])];
-    /// How long operations of the store took, all but `contains`, in seconds.
-    STORE_DURATION = seconds "stampede_store_operation_duration_seconds" [backend: Of(BACKENDS)];
+    /// Operations of the store, and of Redis.
+    STORE_OPERATIONS_TOTAL = counter "stampede_store_operations_total" [backend: Of(STORES), op: Of(STORE_OPERATIONS), outcome: Of(STORE_OUTCOMES)];
+    /// How long operations of the store took, all but `contains`, and calls to Redis, in seconds.
+    STORE_DURATION = seconds "stampede_store_operation_duration_seconds" [backend: Of(STORES)];
+    /// Reads of availability that looked into Redis; all but `hit` were answered by the SKU. `wrong`: what was there was not ours.
+    CACHE_READS = counter "stampede_cache_reads_total" [outcome: Of(READ_OUTCOMES)];
+    /// 1 for the state that the circuit before this target is in; all 0 when it is not used.
+    CIRCUIT = gauge "stampede_circuit_breaker_state" [target: Of(&["redis"]), state: Of(CIRCUIT_STATES)];
     /// Committed records that the store does not hold yet.
     PROJECTION_LAG = gauge "stampede_projection_lag_records" [];
 

@@ -1,13 +1,46 @@
 //! What others count in atomics of their own, copied when somebody scrapes.
 
+use crate::cache::{Cache, Found, Operation as CacheOperation, Outcome, State};
 use crate::engine::Engine;
 use crate::feed::Queue;
+use crate::limits::{Decision, Limits, Policy};
 use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, ORDER_STATES, OTHER};
 use crate::metrics::families::{self, Families};
 use crate::store;
 use crate::workflows::{Operation, PaymentOutcome};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+
+/// Copies what rate limits count, and what goes to Redis; zero where that is not used.
+pub fn sample_limits(limits: &Limits, cache: Option<&Cache>) {
+    let families = families::get();
+    for policy in Policy::ALL {
+        for (index, decision) in Decision::WORDS.iter().enumerate() {
+            let count = limits.decisions(policy, index);
+            families.counter(&catalogue::RATE_LIMITS, &[policy.word(), decision]).absolute(count);
+        }
+    }
+    families.counter(&catalogue::RATE_LIMIT_FALLBACKS, &[]).absolute(limits.fallbacks());
+    let link = cache.map(Cache::link);
+    for operation in CacheOperation::ALL {
+        for outcome in Outcome::ALL {
+            let labels = ["redis", operation.word(), outcome.word()];
+            let count = link.map_or(0, |link| link.count(operation, outcome));
+            families.counter(&catalogue::STORE_OPERATIONS_TOTAL, &labels).absolute(count);
+        }
+    }
+    for state in State::ALL {
+        let is_so = link.is_some_and(|link| link.state() == state);
+        set(families, &catalogue::CIRCUIT, &["redis", state.word()], f64::from(u8::from(is_so)));
+    }
+    for found in Found::ALL {
+        let count = cache.and_then(Cache::reads).map_or(0, |reads| reads.found(found));
+        families.counter(&catalogue::CACHE_READS, &[found.word()]).absolute(count);
+    }
+    let durations = link.map(|link| Arc::clone(&link.durations)).unwrap_or_default();
+    families.own.show(&catalogue::STORE_DURATION, &["redis"], &durations);
+}
 
 /// Copies everything that the engine and the event streams count.
 pub fn sample(engine: &Engine, streams: usize) {

@@ -86,7 +86,13 @@ fn a_label_without_end_is_cut_off() {
 #[test]
 fn words_of_others_are_theirs() {
     let operations = crate::store::Operation::ALL.map(crate::store::Operation::word);
-    assert_eq!(operations, catalogue::STORE_OPERATIONS);
+    assert_eq!(operations, catalogue::STORE_OPERATIONS[..operations.len()]);
+    let known = |word: &&str| catalogue::STORE_OPERATIONS.contains(word);
+    assert!(crate::cache::Operation::ALL.map(crate::cache::Operation::word).iter().all(known));
+    assert_eq!(crate::cache::Outcome::ALL.map(crate::cache::Outcome::word), catalogue::STORE_OUTCOMES);
+    assert_eq!(crate::cache::Found::ALL.map(crate::cache::Found::word), catalogue::READ_OUTCOMES);
+    assert_eq!(crate::cache::State::ALL.map(crate::cache::State::word), catalogue::CIRCUIT_STATES);
+    assert_eq!(crate::limits::Policy::ALL.map(crate::limits::Policy::word), catalogue::POLICIES);
     assert_eq!(stampede_actors::shell::stats::KINDS, catalogue::ACTORS);
 }
 

@@ -68,6 +68,8 @@ words! {
         PriceChanged = "price_changed",
         /// The request was wrong.
         Invalid = "invalid",
+        /// The buyer, API key or address asks too often.
+        RateLimited = "rate_limited",
         /// Refused before admission: overloaded, draining or disk full.
         NotAdmitted = "not_admitted",
         /// Admitted, and then not answered in time or not taken.

@@ -1,7 +1,7 @@
 //! Everything but the disk: ports, limits, clock, memory, and whether the data directory is free.
 
 use super::disk::{self, mebibytes};
-use super::{Finding, system};
+use super::{Finding, redis, system};
 use crate::config::Config;
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -34,6 +34,7 @@ pub fn all(config: &Config) -> Vec<Finding> {
         data_dir(&config.data_dir),
     ];
     findings.extend(disk::all(config));
+    findings.extend(redis::all(config));
     findings
 }
 

@@ -165,6 +165,8 @@ kinds! {
     /// The first request with this key is still being worked on: repeat it.
     IDEMPOTENCY_KEY_IN_FLIGHT = "idempotency_key_in_flight" 409 After(1_000), InProgress;
 
+    /// You ask too often, as buyer, API key or address: see `RateLimit`, and repeat with the same key after the time told.
+    RATE_LIMITED = "rate_limited" 429 After(1_000), NotStarted;
     /// The server is saturated: repeat with the same key.
     OVERLOADED = "overloaded" 503 After(1_000), NotStarted;
     /// The server is going down and takes no new purchases: repeat with the same key.
