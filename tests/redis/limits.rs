@@ -75,7 +75,7 @@ fn answers_say_what_is_left_and_when_to_come_again() {
 #[test]
 fn a_key_is_limited_on_the_routes_that_need_one() {
     let redis = Services::redis();
-    let server = start(redis, "api-key", &["--limits-api-key", "5/1h", "--limits-headers", "false"]);
+    let server = start(redis, "api-key", &["--limits-api-key", "5/1h", "--limits-headers=false"]);
     let answers: Vec<Answer> = (0..8).map(|_| server.get_as_seller("/v1/orders")).collect();
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses, [200, 200, 200, 200, 200, 429, 429, 429]);

@@ -53,7 +53,9 @@ fn connect(config: &Config) -> RedisResult<Connection> {
 fn told(error: &RedisError) -> String {
     match error.code() {
         Some(code @ ("WRONGPASS" | "NOAUTH")) => format!("{code}: the password in redis.url is wrong or missing"),
-        _ => error.to_string(),
+        // The words of Redis, as its documents have them.
+        Some(code) => format!("{code}: {}", error.detail().unwrap_or("refused")),
+        None => error.to_string(),
     }
 }
 
