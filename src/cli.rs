@@ -10,6 +10,7 @@ pub mod import;
 pub mod keys;
 pub mod logging;
 pub mod out;
+pub mod schema;
 pub mod serve;
 pub mod verify;
 
@@ -121,6 +122,10 @@ enum Command {
     Export(export::Args),
     /// Create, list and revoke API keys; a running server sees the change within a second.
     Keys(keys::Args),
+    /// Make or look at the tables of the commit log in ScyllaDB.
+    Schema(schema::Args),
+    /// Tell a stand-by to take over from the owner of the commit log in ScyllaDB.
+    Takeover(schema::Takeover),
     /// Check this machine: ports, limits, clock, disk, memory, data directory, Redis.
     Doctor(doctor::Args),
     /// Ask a running server whether it takes requests: exit code 0 when it does, else 3.
@@ -151,6 +156,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Export(args) => export::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Takeover(args) => schema::take_over(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -82,6 +82,12 @@ fn wall() -> Timestamp {
     Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
 }
 
+/// Microseconds since boot, suspend included, for what does not run by engine time.
+#[must_use]
+pub fn boot_micros() -> i64 {
+    boottime()
+}
+
 /// Microseconds since boot, suspend included.
 fn boottime() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

@@ -13,7 +13,7 @@ pub mod value;
 pub use flags::Flags;
 pub use layers::{ConfigError, Layers, Source};
 pub use settings::*;
-pub use value::{Bytes, CacheKind, Format, Placement, Proxies, Quota, Rate, RedisUrl};
+pub use value::{Backend, Bytes, CacheKind, Format, Placement, Proxies, Quota, Rate, RedisUrl};
 
 use stampede_actors::time::Span;
 use std::time::Duration;
@@ -52,6 +52,8 @@ impl Config {
             ("store.flush-every", self.store.flush_every),
             ("passivate.after", self.passivate.after),
             ("redis.timeout", self.redis.timeout),
+            ("cql.timeout", self.cql.timeout),
+            ("cql.beat-every", self.cql.beat_every),
         ];
         for (name, value) in positive {
             if value.is_zero() {
@@ -67,6 +69,7 @@ impl Config {
             ("log.queue-records", self.log.queue_records),
             ("limits.keys", self.limits.keys),
             ("payment.attempts", self.payment.attempts as usize),
+            ("cql.bucket-frames", self.cql.bucket_frames),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -97,6 +100,12 @@ impl Config {
         let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
         if !(1..=32).contains(&self.redis.namespace.len()) || !self.redis.namespace.bytes().all(good) {
             complain("redis.namespace must be 1 to 32 of a-z, 0-9, - and _".into());
+        }
+        if self.cql.resolve_within < self.cql.timeout {
+            complain("cql.resolve-within must not be shorter than cql.timeout".into());
+        }
+        if self.cql.take_over_after < 3 * self.cql.beat_every {
+            complain("cql.take-over-after must be at least three times cql.beat-every".into());
         }
         if self.api.bind == self.ops.bind && self.api.bind.port() != 0 {
             complain("api.bind and ops.bind must differ".into());

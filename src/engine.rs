@@ -8,6 +8,7 @@ mod frames;
 mod health;
 mod ids;
 mod pulse;
+mod standby;
 mod start;
 pub mod stepped;
 #[cfg(test)]
@@ -17,9 +18,11 @@ mod upkeep;
 pub use clock::EngineClock;
 pub use health::{Check, Health};
 pub use ids::Ids;
+pub use standby::Standby;
 pub use start::{Error, Recovered};
 
 use crate::config::{Config, Placement};
+use crate::cql::{Cluster, NotOurs, Tenancy};
 use crate::feed::Inlet;
 use crate::feed::projection::{Reader, worker};
 use crate::journal::{self, CommitListener, Committed, Log, Stopped};
@@ -69,6 +72,8 @@ pub(crate) struct Inner {
     stopping: AtomicBool,
     stopped: watch::Receiver<Option<Stopped>>,
     recovered: start::Recovered,
+    /// Of a log in the database.
+    tenancy: Option<Arc<Tenancy>>,
 }
 
 /// Committed records that the projection may be behind until no further purchase is admitted: entities stay warm until
@@ -84,7 +89,32 @@ impl Engine {
     /// # Errors
     /// [`Error`]: the directory cannot be used, is in use, or its log is corrupt.
     pub fn start(config: Config) -> Result<Engine, Error> {
-        start::start(config)
+        start::start(config, None)
+    }
+
+    /// As [`Engine::start`], with a connection to the database that is there already.
+    ///
+    /// # Errors
+    /// As [`Engine::start`]; also when somebody else takes the log over at the same time.
+    pub fn take_over(config: Config, cluster: Arc<Cluster>) -> Result<Engine, Error> {
+        start::start(config, Some(cluster))
+    }
+
+    /// May an answer from memory leave (S25)? Only where the log is in the database is there anything to find out.
+    ///
+    /// # Errors
+    /// [`NotOurs`]: somebody else owns the log, or it cannot be found out.
+    pub async fn confirm(&self) -> Result<(), NotOurs> {
+        match &self.0.tenancy {
+            None => Ok(()),
+            Some(tenancy) => tenancy.confirm().await,
+        }
+    }
+
+    /// This process's time as the owner of a log in the database.
+    #[must_use]
+    pub fn tenancy(&self) -> Option<&Arc<Tenancy>> {
+        self.0.tenancy.as_ref()
     }
 
     /// Makes the calling thread, an HTTP worker, a lane, and starts the shards that live on it. Once per worker; more
@@ -259,11 +289,20 @@ impl Inner {
 
     /// The engine cannot go on: whoever waits for [`Engine::stopped`] is told, the first reason only.
     fn fail(&self, why: String) {
+        self.end(Stopped::Failed(why));
+    }
+
+    /// Somebody else owns the log.
+    fn fenced(&self, why: String) {
+        self.end(Stopped::Fenced(why));
+    }
+
+    fn end(&self, why: Stopped) {
         self.listener.stopped.send_if_modified(|stopped| {
             let first = stopped.is_none();
             if first {
-                tracing::error!(why, "stopping");
-                *stopped = Some(Stopped::Failed(why));
+                tracing::error!(?why, "stopping");
+                *stopped = Some(why);
             }
             first
         });
@@ -287,6 +326,9 @@ impl Inner {
         self.checkpoint();
         if let Some(worker) = self.projection_worker.lock().take() {
             worker.stop();
+        }
+        if let Some(tenancy) = &self.tenancy {
+            tenancy.release();
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod request_id;
 pub mod routes;
 pub mod skus;
 pub mod spec;
+pub mod standby;
 pub mod stock;
 pub mod stream;
 mod tally;
@@ -93,14 +94,54 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
     ready: impl FnOnce(&Engine),
 ) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
-    let keys = Keys::open(&config.data_dir)?;
     let operations = operations::start(listeners.operations)?;
     let engine = start()?;
+    run(config, listeners.api, &mut signals, operations, engine, ready).await
+}
+
+/// As [`serve`], where the log is in the database: stands by while another process owns it, and then takes over.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_in_turn(
+    config: &Config,
+    listeners: Listeners,
+    ready: impl FnOnce(&Engine),
+) -> anyhow::Result<()> {
+    let mut signals = Signals::listen()?;
+    let operations = operations::start(listeners.operations)?;
+    let engine = loop {
+        let turn = standby::wait(config, &listeners.api, &operations, signals.any()).await?;
+        let Some(cluster) = turn else {
+            operations.stop();
+            return Ok(());
+        };
+        match Engine::take_over(config.clone(), cluster) {
+            Ok(engine) => break engine,
+            Err(error @ crate::engine::Error::Cql(crate::cql::Error::Lost(_))) => {
+                tracing::info!(%error, "somebody else was faster; standing by again");
+            }
+            Err(error) => return Err(error.into()),
+        }
+    };
+    operations.stands_by(None);
+    run(config, listeners.api, &mut signals, operations, engine, ready).await
+}
+
+async fn run(
+    config: &Config,
+    listener: TcpListener,
+    signals: &mut Signals,
+    operations: operations::Operations,
+    engine: Engine,
+    ready: impl FnOnce(&Engine),
+) -> anyhow::Result<()> {
+    let keys = Keys::open(&config.data_dir)?;
     let cache = Cache::start(config, &engine, skus::cached).context("the thread beside Redis")?;
     let shared = Shared::new(engine.clone(), keys, config, cache);
     operations.watch(&shared);
 
-    let server = api(config, listeners.api, &shared)?;
+    let server = api(config, listener, &shared)?;
     let handle = server.handle();
     let mut serving = std::pin::pin!(actix_web::rt::spawn(server));
     tokio::select! {
@@ -111,7 +152,7 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
     let outcome = tokio::select! {
         () = signals.any() => {
             tracing::info!("draining: no new purchases, what is in progress goes on");
-            drain(config, &shared, &handle, &mut signals).await;
+            drain(config, &shared, &handle, signals).await;
             Ok(())
         }
         why = engine.stopped() => {

@@ -11,7 +11,7 @@
 //!                                                            // head None, and more later; goes through archive and live log
 //! opened.log.keep("feed", position);                         // a durable cursor: what follows it stays (S6)
 //! opened.log.checkpoint(Checkpoint { .. }, entities)?;       // after the store's sync (S4)
-//! let thread = LogThread::start(opened.wal, opened.upkeep, opened.queue, clock, listeners)?;
+//! let thread = LogThread::start(Box::new(opened.wal), opened.upkeep, opened.queue, clock, listeners)?;
 //! thread.stop();                                             // commits what waits, seals, closes cleanly
 //! ```
 
@@ -29,6 +29,7 @@ pub mod frame;
 mod group;
 mod log;
 pub mod merkle;
+mod mirror;
 mod open;
 mod pace;
 mod queue;
@@ -49,6 +50,7 @@ pub use checkpoint::Checkpoint;
 pub use frame::FrameBody;
 pub use group::{GroupCommit, Next};
 pub use log::{Log, RESERVE};
+pub use mirror::mark;
 pub use open::{Inspected, Opened};
 pub use queue::Queue;
 pub use reader::{RawFrame, Reader};
@@ -265,6 +267,9 @@ pub enum Error {
     /// The configuration makes no sense.
     #[error("{0}")]
     Config(&'static str),
+    /// The log is not in the directory alone, and what it rests on cannot be used.
+    #[error("{0}")]
+    Remote(String),
     /// The disk said no.
     #[error("{what} {}: {source}", file.display())]
     Io {

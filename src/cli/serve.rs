@@ -2,7 +2,7 @@
 
 use crate::cli::doctor::system;
 use crate::cli::{Exit, Outcome, logging, make_data_dir};
-use crate::config::{Config, Flags};
+use crate::config::{Backend, Config, Flags};
 use crate::engine::Engine;
 use crate::http::{self, Listeners};
 
@@ -31,8 +31,13 @@ pub fn run(args: &Args) -> Outcome {
             "ready"
         );
     };
-    let serving = http::serve(&config, listeners, || Engine::start(config.clone()), ready);
-    actix_rt::System::new().block_on(serving)?;
+    let system = actix_rt::System::new();
+    match config.log.store {
+        Backend::Embedded => {
+            system.block_on(http::serve(&config, listeners, || Engine::start(config.clone()), ready))?;
+        }
+        Backend::Scylla => system.block_on(http::serve_in_turn(&config, listeners, ready))?,
+    }
     tracing::info!("stopped");
     Ok(Exit::Ok)
 }

@@ -80,6 +80,7 @@ impl Args for Flags {
                 .help_heading("Settings (see `stampede config explain`)")
                 .hide(FOR_MEASURING.contains(&setting.name))
                 .action(ArgAction::Set);
+            let arg = if setting.name == "log.store" { arg.visible_alias("store") } else { arg };
             // `--measure` alone means yes.
             let arg = match setting.kind {
                 "true|false" => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),

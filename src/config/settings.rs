@@ -4,7 +4,7 @@
 //! what makes the server refuse to start, and the effect of a larger or smaller value.
 
 use super::layers::Reader;
-use super::value::{Bytes, CacheKind, Format, Placement, Proxies, Rate, RedisUrl};
+use super::value::{Backend, Bytes, CacheKind, Format, Placement, Proxies, Rate, RedisUrl};
 use crate::workflows::simulated::Faults;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -153,6 +153,9 @@ settings! {
 
     /// The commit log.
     Log {
+        /// Where the log is kept: in the data directory ("embedded"), or in ScyllaDB ("scylla"; short form: --store). See docs/cluster.md.
+        /// Errors: a data directory that was used with the other one, no start. Effect: with "scylla" another process can take over.
+        store: Backend = "log.store", "embedded";
         /// Size of one log file, written with zeros ahead of its use.
         /// Errors: less than four frames, no start; fixed when the data directory is created. Effect: larger archives less often.
         segment_bytes: Bytes = "log.segment-bytes", "64MiB";
@@ -174,6 +177,50 @@ settings! {
         /// Makes every sync of the log so much slower. For tests and measurements only.
         /// Errors: over 10s, no start. Effect: answers with an effect wait for it.
         sync_delay: Duration = "log.sync-delay", "0s";
+    }
+
+    /// The commit log in ScyllaDB; only with log.store = "scylla".
+    Cql {
+        /// Addresses of some of the nodes, with commas between them.
+        /// Errors: none answers, no start.
+        contact_points: String = "cql.contact-points", "127.0.0.1:9042";
+        /// The keyspace, made by `stampede schema apply`.
+        /// Errors: missing, of another version, or replicated to more than one data centre, no start.
+        keyspace: String = "cql.keyspace", "stampede";
+        /// The data centre that holds the log. All conditional writes are agreed on there.
+        /// Errors: the keyspace has replicas elsewhere, or none here, no start.
+        data_center: String = "cql.data-center", "datacenter1";
+        /// Copies of the log that `stampede schema apply` asks for.
+        /// Errors: 0, no schema. Effect: with 3 one node may be down.
+        replication: u32 = "cql.replication", "3";
+        /// Number of the log: several cells, each with an owner and its stand-bys, can share a keyspace.
+        /// Effect: processes with the same number take over from each other.
+        cell: u32 = "cql.cell", "0";
+        /// Name to log in with; empty: no log-in.
+        user: String = "cql.user", "";
+        /// File that holds the password of cql.user.
+        /// Errors: unreadable, no start.
+        password_file: String = "cql.password-file", "";
+        /// PEM file of the authorities whose certificates are accepted; empty: no TLS.
+        /// Errors: unreadable, no start.
+        tls_ca: String = "cql.tls-ca", "";
+        /// How long one request may take until its outcome is unknown.
+        /// Errors: zero, no start. Effect: less than the servers' own time-outs asks again too early.
+        timeout: Duration = "cql.timeout", "3s";
+        /// How long a write of unknown outcome is sent again until the process gives up and stops.
+        /// Errors: shorter than cql.timeout, no start. Effect: longer sits out longer outages, with all buyers waiting.
+        resolve_within: Duration = "cql.resolve-within", "10s";
+        /// Frames in one bucket (partition) of the log; log.segment-bytes ends it as well.
+        /// Errors: 0, no start.
+        bucket_frames: usize = "cql.bucket-frames", "8192";
+        /// Address that a stand-by names to clients; empty: api.bind.
+        advertise: String = "cql.advertise", "";
+        /// How often the owner shows that it lives.
+        /// Errors: zero, no start.
+        beat_every: Duration = "cql.beat-every", "500ms";
+        /// A stand-by takes over when the owner has shown nothing for this long, by the stand-by's own clock.
+        /// Errors: less than three beats, no start. Effect: shorter takes over sooner, and sometimes for nothing; neither costs an order.
+        take_over_after: Duration = "cql.take-over-after", "5s";
     }
 
     /// The store of snapshots and lists: a cache that the log can rebuild.
@@ -338,7 +385,7 @@ macro_rules! config {
 
 config! {
     api: Api, ops: Ops, holds: Holds, carts: Carts, payment: Payment, fulfilment: Fulfilment, idempotency: Idempotency,
-    log: Log, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, limits: Limits,
+    log: Log, cql: Cql, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, limits: Limits,
     redis: Redis, diagnostics: Diagnostics;
     data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, cache: CacheKind,
     start_grace: Duration, faults: Faults, measure: bool,

@@ -63,6 +63,26 @@ pub enum CacheKind {
     Redis,
 }
 
+/// Where the commit log is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// In the data directory.
+    Embedded,
+    /// In ScyllaDB, or whatever speaks CQL and has its conditional batches.
+    Scylla,
+}
+
+impl Backend {
+    /// The word for it: also the label of metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Backend::Embedded => "embedded",
+            Backend::Scylla => "scylla",
+        }
+    }
+}
+
 /// How messages are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -125,6 +145,17 @@ impl Value for CacheKind {
             "in-process" => Ok(CacheKind::InProcess),
             "redis" => Ok(CacheKind::Redis),
             _ => Err("in-process or redis".into()),
+        }
+    }
+}
+
+impl Value for Backend {
+    const KIND: &'static str = "embedded|scylla";
+    fn parse(text: &str) -> Result<Backend, String> {
+        match text {
+            "embedded" => Ok(Backend::Embedded),
+            "scylla" => Ok(Backend::Scylla),
+            _ => Err("embedded or scylla".into()),
         }
     }
 }

@@ -51,6 +51,26 @@ impl Ids {
         }
     }
 
+    /// With the secret that all processes of a cell share. A copy is kept in `DIR/secret`: another cell's directory is
+    /// refused.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written; [`io::ErrorKind::InvalidData`] when it holds another secret.
+    pub fn shared(data_dir: &Path, secret: &[u8; SECRET]) -> io::Result<Ids> {
+        let path = data_dir.join("secret");
+        let expected = [&secret[..], &crc(secret).to_le_bytes()].concat();
+        match std::fs::read(&path) {
+            Ok(there) if there == expected => {}
+            Ok(_) => {
+                let what = format!("{} is not the secret of this cell: use another data directory", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(data_dir, &path, &expected)?,
+            Err(error) => return Err(error),
+        }
+        Ok(Ids::new(secret))
+    }
+
     /// With this secret.
     #[must_use]
     pub fn new(secret: &[u8]) -> Ids {

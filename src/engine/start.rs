@@ -4,12 +4,13 @@ use super::clock::EngineClock;
 use super::frames::LogFrames;
 use super::{Engine, Ids, Inner, Listener, SPARE_LANES, shard_threads, upkeep};
 use crate::clock::BootClock;
-use crate::config::{CacheKind, Config, Placement, span};
+use crate::config::{Backend, CacheKind, Config, Placement, span};
+use crate::cql::{self, Cluster, Tenancy};
 use crate::disk::{RealDisk, SharedDisk};
 use crate::feed::projection::full::FullCheckpoint;
 use crate::feed::projection::{self, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
-use crate::journal::{self, Checkpoint, CommitListener, Cut, Log, LogThread, Wal};
+use crate::journal::{self, Checkpoint, CommitListener, CommitLog, Cut, Log, LogThread, Opened, Wal};
 use crate::store::{self, DiskStore, Store};
 use crate::workflows::simulated::{
     Books, Depot, PROVIDER_DIR, ProviderConfig, SimulatedProvider, SimulatedWarehouse, WAREHOUSE_DIR, WarehouseConfig,
@@ -36,6 +37,9 @@ pub enum Error {
     /// The log does not add up, or the store cannot be made.
     #[error(transparent)]
     Projection(#[from] projection::Error),
+    /// The log in the database.
+    #[error(transparent)]
+    Cql(#[from] cql::Error),
     /// The system said no.
     #[error("{what}: {source}")]
     Io {
@@ -53,6 +57,9 @@ impl Error {
         if let Error::Io { source, .. } = self {
             return source.kind() == std::io::ErrorKind::InvalidData;
         }
+        if let Error::Cql(error) = self {
+            return error.is_corruption();
+        }
         matches!(
             self,
             Error::Journal(journal::Error::Corrupt(_))
@@ -64,7 +71,7 @@ impl Error {
         )
     }
 
-    fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+    pub(super) fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         move |source| Error::Io { what, source }
     }
 }
@@ -93,14 +100,55 @@ pub(super) fn workflow_lane(config: &Config) -> usize {
     config.workers + shard_threads(config)
 }
 
-pub(super) fn start(config: Config) -> Result<Engine, Error> {
+/// Where the log is, and what belongs to it.
+struct Kept {
+    opened: Opened<Box<dyn CommitLog>>,
+    ids: Ids,
+    tenancy: Option<Arc<Tenancy>>,
+}
+
+/// Opens the log where it is kept. One in the database is taken over, from whoever owns it.
+fn open_log(
+    config: &Config,
+    cluster: Option<Arc<Cluster>>,
+    disk: &SharedDisk,
+    clock: &BootClock,
+) -> Result<Kept, Error> {
+    let dir = &config.data_dir;
+    match config.log.store {
+        Backend::Embedded => {
+            if journal::mark::read(dir)?.is_some() {
+                let what = "the data directory is the mirror of a log in ScyllaDB: use log.store = \"scylla\", or another directory";
+                return Err(journal::Error::Config(what).into());
+            }
+            let opened = Wal::open(disk, dir, journal_config(config), clock)?;
+            let ids = Ids::open(dir, opened.head.seq == 0).map_err(Error::io("cannot read or make the server's secret"))?;
+            let opened = opened.with_writer(|wal| Box::new(wal) as Box<dyn CommitLog>);
+            Ok(Kept { opened, ids, tenancy: None })
+        }
+        Backend::Scylla => {
+            let cluster = cluster.map_or_else(|| Cluster::open(&config.cql), Ok)?;
+            let (_, secret) = cql::bootstrap(&cluster)?;
+            let ids = Ids::shared(dir, &secret).map_err(Error::io("cannot keep the cell's secret"))?;
+            let name = (cql::standby::node_name(dir)?, address(config));
+            let taken = cql::open(&cluster, disk, dir, &journal_config(config), clock, name)?;
+            Ok(Kept { opened: taken.opened, ids, tenancy: Some(taken.tenancy) })
+        }
+    }
+}
+
+/// Where clients find this process.
+pub(super) fn address(config: &Config) -> String {
+    if config.cql.advertise.is_empty() { config.api.bind.to_string() } else { config.cql.advertise.clone() }
+}
+
+pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Engine, Error> {
     let began = Instant::now();
     let dir = config.data_dir.clone();
     std::fs::create_dir_all(&dir).map_err(Error::io("cannot make the data directory"))?;
     let disk: SharedDisk = Arc::new(RealDisk);
     let boot_clock = Arc::new(BootClock::new());
-    let opened = Wal::open(&disk, &dir, journal_config(&config), &*boot_clock)?;
-    let ids = Ids::open(&dir, opened.head.seq == 0).map_err(Error::io("cannot read or make the server's secret"))?;
+    let Kept { opened, ids, tenancy } = open_log(&config, cluster, &disk, &boot_clock)?;
     report(&opened);
     if !config.log.sync_delay.is_zero() {
         tracing::warn!(delay = ?config.log.sync_delay, "every sync of the log is delayed on purpose: log.sync-delay");
@@ -177,7 +225,14 @@ pub(super) fn start(config: Config) -> Result<Engine, Error> {
         stopping: AtomicBool::new(false),
         stopped,
         recovered,
+        tenancy,
     });
+    if let Some(tenancy) = &inner.tenancy {
+        let of = Arc::downgrade(&inner);
+        let fenced = move |why| drop(of.upgrade().map(|inner| inner.fenced(why)));
+        let log = Arc::clone(&inner.log);
+        tenancy.start(log, fenced).map_err(Error::io("cannot start the thread that tends the log in the database"))?;
+    }
     let tended = Arc::clone(&inner);
     let thread = std::thread::Builder::new().name("upkeep".to_owned());
     let thread = thread.spawn(move || upkeep::run(&tended)).map_err(Error::io("cannot start the upkeep thread"))?;
@@ -232,7 +287,7 @@ pub(super) fn full_checkpoint_of(
     Ok(())
 }
 
-pub(super) fn report(opened: &journal::Opened) {
+pub(super) fn report<L>(opened: &Opened<L>) {
     if let Some(cut) = &opened.cut {
         tracing::warn!(
             file = %cut.file.display(), offset = cut.offset, frame = cut.seq,
@@ -260,7 +315,7 @@ pub(super) fn mark_of(checkpoint: &Checkpoint) -> Mark {
     Mark { seq: checkpoint.seq, hash: checkpoint.hash, position: checkpoint.position, at: checkpoint.at }
 }
 
-fn open_store(
+pub(super) fn open_store(
     path: &Path,
     config: &Config,
     vitals: &Arc<store::Vitals>,
@@ -275,12 +330,18 @@ pub(super) fn projection_pace(config: &Config) -> worker::Pace {
     worker::Pace { flush_every: config.store.flush_every, ..worker::Pace::default() }
 }
 
+/// In the database nothing is told from a torn write, and an empty frame would cost as much as a full one.
+const SELDOM: Span = Span::hours(24);
+
 pub(super) fn journal_config(config: &Config) -> journal::Config {
     journal::Config {
         segment_bytes: config.log.segment_bytes.0,
         frame_bytes: config.log.frame_bytes.as_usize(),
         pace_cap: span(config.log.pace_max),
-        idle_seal: span(config.log.idle_seal),
+        idle_seal: match config.log.store {
+            Backend::Embedded => span(config.log.idle_seal),
+            Backend::Scylla => SELDOM,
+        },
         queue_records: config.log.queue_records,
         archive_max_age: config.log.archive_max_age.map(span),
         sync_delay: span(config.log.sync_delay),

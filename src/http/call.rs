@@ -86,6 +86,11 @@ where
         }
         Err(problem) => Err(problem),
     };
+    // Last of all: what was answered was true while the log was ours (S25).
+    let answer = match app.engine().confirm().await {
+        Ok(()) => answer,
+        Err(not_ours) => Err(Problem::new(&kinds::OUTCOME_UNKNOWN, not_ours.to_string())),
+    };
     let took = started.elapsed();
     tally::count(spec, &answer, took);
     let id = RequestId::next();

@@ -85,6 +85,7 @@ pub fn problems_of(spec: &'static Spec) -> Vec<&'static Kind> {
             &kinds::RATE_LIMITED,
             &kinds::OVERLOADED,
             &kinds::OUTCOME_UNKNOWN,
+            &kinds::NOT_OWNER,
             &kinds::NOT_LOADED,
             &kinds::QUARANTINED,
             &kinds::INTERNAL_ERROR,

@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use anyhow::Context;
+use parking_lot::Mutex;
 use serde_json::json;
 use std::net::TcpListener;
 use std::sync::atomic::Ordering;
@@ -20,9 +21,13 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// What there is to report on; nothing before the engine has started.
 type Watched = Arc<OnceLock<Arc<Shared>>>;
 
+/// For whom this process stands by, while it does: the owner's address.
+type Standing = Arc<Mutex<Option<String>>>;
+
 /// The running operations server.
 pub struct Operations {
     watched: Watched,
+    standing: Standing,
     handle: ServerHandle,
     thread: JoinHandle<()>,
 }
@@ -34,10 +39,15 @@ pub struct Operations {
 pub fn start(listener: TcpListener) -> anyhow::Result<Operations> {
     let watched = Watched::default();
     let (started, starting) = mpsc::channel();
-    let state = Arc::clone(&watched);
+    let standing = Standing::default();
+    let (state, stands) = (Arc::clone(&watched), Arc::clone(&standing));
     let serve = move || {
         actix_web::rt::System::new().block_on(async move {
-            let server = HttpServer::new(move || App::new().app_data(Data::new(Arc::clone(&state))).configure(routes))
+            let app = move || {
+                let app = App::new().app_data(Data::new(Arc::clone(&state))).app_data(Data::new(Arc::clone(&stands)));
+                app.configure(routes)
+            };
+            let server = HttpServer::new(app)
                 .workers(1)
                 .max_connections(256)
                 .client_request_timeout(Duration::from_secs(5))
@@ -66,13 +76,18 @@ pub fn start(listener: TcpListener) -> anyhow::Result<Operations> {
     };
     let thread = std::thread::Builder::new().name("operations".into()).spawn(serve)?;
     let handle = starting.recv().context("the operations server's thread ended")?.context("the operations server")?;
-    Ok(Operations { watched, handle, thread })
+    Ok(Operations { watched, standing, handle, thread })
 }
 
 impl Operations {
     /// The engine has started: reports on it from now on.
     pub fn watch(&self, shared: &Arc<Shared>) {
         self.watched.get_or_init(|| Arc::clone(shared));
+    }
+
+    /// This process stands by for the owner at this address, or does not.
+    pub fn stands_by(&self, owner: Option<String>) {
+        *self.standing.lock() = owner;
     }
 
     /// Stops it.
@@ -107,7 +122,10 @@ async fn startup(watched: Data<Watched>) -> HttpResponse {
 }
 
 /// The engine takes requests: check by check.
-async fn ready(watched: Data<Watched>) -> HttpResponse {
+async fn ready(watched: Data<Watched>, standing: Data<Standing>) -> HttpResponse {
+    if let Some(owner) = &*standing.lock() {
+        return HttpResponse::ServiceUnavailable().json(json!({ "status": "standby", "owner": owner, "checks": [] }));
+    }
     let Some(shared) = watched.get() else {
         return HttpResponse::ServiceUnavailable().json(json!({ "status": "starting", "checks": [] }));
     };

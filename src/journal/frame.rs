@@ -251,6 +251,14 @@ impl FrameBody {
     }
 }
 
+impl FrameBody {
+    /// The bytes of a frame that was given its place, padding included.
+    #[must_use]
+    pub fn sealed(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// What is wrong with a frame whose header is whole; `None` when nothing is. Header and payload are looked at, not the
 /// chain.
 #[must_use]
@@ -266,6 +274,13 @@ pub fn fault(header: &Header, frame: &[u8]) -> Option<&'static str> {
         return Some("the padding is not zero");
     }
     None
+}
+
+/// A sealed frame's bytes up to where its padding begins.
+#[must_use]
+pub fn without_padding(frame: &[u8]) -> &[u8] {
+    let payload = frame.get(60..64).and_then(|bytes| bytes.try_into().ok()).map_or(0, u32::from_le_bytes);
+    &frame[..frame.len().min(HEADER + payload as usize)]
 }
 
 /// The records' bytes in a payload whose CRC was right. An error is a writer's bug or a forgery.

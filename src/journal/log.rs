@@ -190,6 +190,17 @@ impl Log {
         full.map_or(Ok(None), |seq| checkpoint::entities(&self.disk, &self.dir, self.id, seq))
     }
 
+    /// The epoch of this opening, where it is given by somebody else than the superblock.
+    pub fn set_epoch(&self, epoch: u64) {
+        self.vitals.epoch.store(epoch, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    /// The oldest segment that checkpoint, cursors or readers still need.
+    #[must_use]
+    pub fn first_live(&self) -> u64 {
+        self.shelf.lock().live.first_key_value().map_or(0, |(&number, _)| number)
+    }
+
     /// Changes the superblock. When that fails, no frame will be committed any more.
     pub(super) fn update(&self, change: impl FnOnce(&mut Superblock)) -> Result<(), Error> {
         let done = self.superblocks.lock().update(change);

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// An open log, and what opening it showed. The directory stays locked while there is a handle on it.
-pub struct Opened {
+pub struct Opened<L = Wal> {
     /// The handle for readers, cursors, checkpoints and health.
     pub log: Arc<Log>,
     /// Writes frames. For [`super::GroupCommit`].
-    pub wal: Wal,
+    pub wal: L,
     /// Next segments, archive, reuse. For [`super::LogThread`], or to be stepped.
     pub upkeep: Upkeep,
     /// Takes records. The actors' `Journal`.
@@ -37,6 +37,30 @@ pub struct Opened {
     pub was_clean: bool,
     /// How the wall clock compared with the log.
     pub clock: Resumed,
+}
+
+impl<L> Opened<L> {
+    /// The same log with another writer, which goes on from what is the head by now.
+    #[must_use]
+    pub fn with_writer<W>(self, writer: impl FnOnce(L) -> W) -> Opened<W> {
+        let head = self.log.head();
+        let queue = match head == self.head {
+            true => self.queue,
+            false => Arc::new(Queue::new(head.position, &self.log.config, self.log.vitals.clone())),
+        };
+        Opened {
+            wal: writer(self.wal),
+            upkeep: self.upkeep,
+            queue,
+            head,
+            cut: self.cut,
+            checkpoint: self.checkpoint,
+            damaged_checkpoints: self.damaged_checkpoints,
+            was_clean: self.was_clean,
+            clock: self.clock,
+            log: self.log,
+        }
+    }
 }
 
 /// A log that is read and not written, for `verify`. It stays locked while there is a handle on it.
@@ -84,7 +108,7 @@ impl Wal {
         log.vitals.epoch.store(epoch, Relaxed);
         log.vitals.cuts.store(u64::from(found.survey.dirt.is_some()), Relaxed);
         log.shelf.lock().publish(&log.vitals);
-        let mut wal = Wal::new(log.clone(), epoch, found.survey.offset, was_clean)?;
+        let mut wal = Wal::new(Arc::clone(&log), epoch, found.survey.offset, was_clean)?;
         if newest == 0 && !wal.roll()? {
             return Err(Error::io("begin a log in", dir)(ErrorKind::StorageFull.into()));
         }

@@ -13,7 +13,7 @@ const VERSION: u16 = 1;
 const NAMES: [&str; 2] = ["superblock.0", "superblock.1"];
 
 /// A frame, by number and hash.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Mark {
     /// Its number.
     pub seq: Seq,

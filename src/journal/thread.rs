@@ -30,7 +30,7 @@ impl LogThread {
     /// # Errors
     /// When no thread can be started.
     pub fn start(
-        log: impl CommitLog + 'static,
+        log: Box<dyn CommitLog>,
         upkeep: Upkeep,
         queue: Arc<Queue>,
         clock: Arc<dyn Clock>,
@@ -44,7 +44,7 @@ impl LogThread {
         };
         let writer = {
             let (stopping, queue) = (stopping.clone(), queue.clone());
-            let writer = Writer::new(Box::new(log), queue.clone(), &handle.config, clock.clone(), listeners);
+            let writer = Writer::new(log, queue.clone(), &handle.config, clock.clone(), listeners);
             Builder::new()
                 .name("log-writer".to_owned())
                 .spawn(move || write(writer, &queue, clock.as_ref(), &stopping))?

@@ -13,23 +13,23 @@ use std::time::Duration;
 
 /// The writing end of an open log. There is one.
 pub struct Wal {
-    log: Arc<Log>,
+    pub(super) log: Arc<Log>,
     epoch: u64,
     /// The segment being written; `None` in a log without any.
-    segment: Option<Segment>,
+    pub(super) segment: Option<Segment>,
     /// The log was closed cleanly before this opening.
     was_clean: bool,
     /// No frame may be written any more.
     ended: bool,
 }
 
-struct Segment {
-    number: u64,
-    size: u64,
-    file: Box<dyn File>,
-    path: PathBuf,
+pub(super) struct Segment {
+    pub number: u64,
+    pub size: u64,
+    pub file: Box<dyn File>,
+    pub path: PathBuf,
     /// Where the next frame goes.
-    offset: u64,
+    pub offset: u64,
 }
 
 impl Wal {
@@ -96,7 +96,7 @@ impl Wal {
         }
     }
 
-    fn stop(&mut self, error: Error) -> Outcome {
+    pub(super) fn stop(&mut self, error: Error) -> Outcome {
         self.ended = true;
         let outcome = match error {
             Error::Fenced(why) => Outcome::Fenced(why),

@@ -177,6 +177,8 @@ kinds! {
     LOG_STOPPED = "log_stopped" 503 After(5_000), NotStarted;
     /// No answer in time: it may have happened. Repeat the same request with the same key.
     OUTCOME_UNKNOWN = "outcome_unknown" 503 After(1_000), Unknown;
+    /// This process stands by for another one, which the detail and the `Stampede-Owner` header name: ask there.
+    NOT_OWNER = "not_owner" 421 After(1_000), NotStarted;
     /// The entity could not be read back; nothing was changed.
     NOT_LOADED = "not_loaded" 503 After(2_000), NotStarted;
     /// This entity takes no commands after repeated internal errors; somebody was told.

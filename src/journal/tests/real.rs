@@ -16,7 +16,7 @@ fn config() -> Config {
 
 fn start(opened: Opened, clock: Arc<BootClock>, heard: Arc<Heard>) -> (LogThread, Arc<Queue>, Arc<Log>) {
     let (queue, log) = (opened.queue.clone(), opened.log.clone());
-    let thread = LogThread::start(opened.wal, opened.upkeep, opened.queue, clock, vec![heard]).unwrap();
+    let thread = LogThread::start(Box::new(opened.wal), opened.upkeep, opened.queue, clock, vec![heard]).unwrap();
     (thread, queue, log)
 }
 
@@ -102,7 +102,7 @@ fn a_panic_on_the_writers_thread_stops_the_log_and_everybody_is_told() {
     let (opened, clock) = open(dir.path(), &config());
     let (queue, heard) = (opened.queue.clone(), Arc::new(Heard::default()));
     let listeners: Vec<Arc<dyn CommitListener>> = vec![Arc::new(Clumsy), heard.clone()];
-    let thread = LogThread::start(opened.wal, opened.upkeep, opened.queue, clock, listeners).unwrap();
+    let thread = LogThread::start(Box::new(opened.wal), opened.upkeep, opened.queue, clock, listeners).unwrap();
     queue.append(record(1, 1), Position(0));
     queue.kick();
     wait_for(|| queue.stopped());
