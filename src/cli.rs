@@ -5,6 +5,7 @@ pub mod dev;
 pub mod doctor;
 pub mod explain;
 pub mod export;
+pub mod fetch;
 pub mod health;
 pub mod import;
 pub mod keys;
@@ -15,6 +16,7 @@ pub mod serve;
 pub mod verify;
 
 use crate::config::ConfigError;
+use crate::cql;
 use crate::engine;
 use crate::{bench, demo, load};
 use anyhow::Context;
@@ -80,6 +82,7 @@ impl<E: Into<anyhow::Error>> From<E> for Stop {
             .chain()
             .filter_map(|cause| cause.downcast_ref::<engine::Error>())
             .any(engine::Error::is_corruption)
+            || error.chain().filter_map(|cause| cause.downcast_ref::<cql::Error>()).any(cql::Error::is_corruption)
         {
             Exit::Violated
         } else {
@@ -118,6 +121,8 @@ enum Command {
     Import(import::Args),
     /// Read a stopped server's whole log back and check every invariant; or check an export against a root.
     Verify(verify::Args),
+    /// Copy the commit log out of ScyllaDB into a directory, to verify or to export it there.
+    Fetch(fetch::Args),
     /// Write the records of some SKUs and of their orders as a file that proves itself on another machine.
     Export(export::Args),
     /// Create, list and revoke API keys; a running server sees the change within a second.
@@ -153,6 +158,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Load(options) => load::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Verify(args) => verify::run(&args),
+        Command::Fetch(args) => fetch::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),

@@ -101,6 +101,22 @@ impl Config {
         if !(1..=32).contains(&self.redis.namespace.len()) || !self.redis.namespace.bytes().all(good) {
             complain("redis.namespace must be 1 to 32 of a-z, 0-9, - and _".into());
         }
+        // Names that go into statements as they are.
+        let name = |text: &str, more: &[u8]| {
+            !text.is_empty() && text.len() <= 48 && text.bytes().all(|b| b.is_ascii_alphanumeric() || more.contains(&b))
+        };
+        if !name(&self.cql.keyspace, b"_") || self.cql.keyspace.bytes().any(|b| b.is_ascii_uppercase()) {
+            complain("cql.keyspace must be up to 48 small letters, digits and underscores".into());
+        }
+        if !name(&self.cql.data_center, b"_-.") {
+            complain("cql.data-center must be up to 48 letters, digits, and any of _-.".into());
+        }
+        if self.cql.replication == 0 {
+            complain("cql.replication must be at least 1".into());
+        }
+        if i32::try_from(self.cql.cell).is_err() {
+            complain(format!("cql.cell must be at most {}", i32::MAX));
+        }
         if self.cql.resolve_within < self.cql.timeout {
             complain("cql.resolve-within must not be shorter than cql.timeout".into());
         }

@@ -24,7 +24,7 @@ pub mod vitals;
 pub use cluster::Cluster;
 pub use kept::{OwnerRow, Peer};
 pub use log::CqlLog;
-pub use open::{Taken, bootstrap, follow_into, open, open_mirror};
+pub use open::{Taken, bootstrap, follow_into, head, open, open_mirror};
 pub use tenancy::{NotOurs, Tenancy};
 
 use crate::journal;

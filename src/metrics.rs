@@ -17,10 +17,24 @@ pub use committed::{committed, followed};
 pub use families::get;
 pub use words::{ATTENTION, Checkout, HoldEnd, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
 
+use crate::config::Backend;
 use crate::feed::Queue;
 use crate::http::routes::Route;
 use stampede_actors::time::Span;
+use std::sync::OnceLock;
 use std::time::Duration;
+
+/// Where the log of this process is kept.
+static BACKEND: OnceLock<&'static str> = OnceLock::new();
+
+/// Says where the log is kept, before anything is counted.
+pub fn log_is_kept_in(backend: Backend) {
+    BACKEND.get_or_init(|| backend.word());
+}
+
+fn backend() -> &'static str {
+    BACKEND.get_or_init(|| Backend::Embedded.word())
+}
 
 /// Counts an answered request.
 pub fn answered(route: Route, status: u16, took: Duration) {

@@ -11,7 +11,9 @@ mod histories;
 mod ledger;
 mod life;
 mod power;
+mod proxy;
 mod sites;
+mod takeover;
 mod way;
 
 // The tests break what these write down.
@@ -78,6 +80,18 @@ enum Command {
         #[arg(long)]
         list: bool,
     },
+    /// Take the log in a real Cassandra from its owner, again and again.
+    Takeover {
+        /// So often.
+        #[arg(long, default_value_t = 20)]
+        count: u64,
+        /// Only in this way.
+        #[arg(long)]
+        only: Option<takeover::Kind>,
+        /// Address of a Cassandra that runs; one is started if absent.
+        #[arg(long)]
+        contact_point: Option<std::net::SocketAddr>,
+    },
     /// Damage directories that a server has left, and start on them.
     Corrupt {
         /// So many times.
@@ -110,6 +124,12 @@ fn main() -> anyhow::Result<ExitCode> {
             let counts = sites::run(&options)?;
             println!("{counts}; seed {}", cli.seed);
             counts.violations()
+        }
+        Command::Takeover { count, only, contact_point } => {
+            let options = takeover::Options { program, count, seed: cli.seed, only, contact_point };
+            let counts = on_one_thread(takeover::run(&options))?;
+            println!("{counts}; seed {}", cli.seed);
+            counts.violations
         }
         Command::Corrupt { cases, case } => {
             let options = corrupt::Options { program, cases, seed: cli.seed, case };

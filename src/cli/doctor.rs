@@ -1,6 +1,7 @@
 //! `stampede doctor`: will this machine carry a server? Each answer is green, or comes with a line to paste.
 
 pub mod checks;
+pub mod cql;
 pub mod disk;
 pub mod redis;
 pub mod system;

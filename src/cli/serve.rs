@@ -20,6 +20,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let config = Config::load(&args.flags)?;
     logging::start(&config.diagnostics)?;
+    crate::metrics::log_is_kept_in(config.log.store);
     prepare(&config)?;
     let listeners = Listeners::bind(&config)?;
     let (api, operations) = (listeners.api_at, listeners.operations_at);

@@ -68,7 +68,8 @@ impl Answer {
     pub fn says(&self) -> Says {
         match self.status() {
             200..=299 => Says::Yes,
-            429 | 503 => Says::Busy(self.code()),
+            // 421: a stand-by, which may be the owner by the next time.
+            421 | 429 | 503 => Says::Busy(self.code()),
             402 | 410 => Says::No(self.code()),
             409 => match self.code() {
                 code if code == "idempotency_key_in_flight" => Says::Busy(code),

@@ -2,7 +2,7 @@
 
 use super::kept::panicked;
 use super::log::CqlLog;
-use super::protocol::{FIRST_BUCKET, Mark, Reply, Step, Takeover, Tenure};
+use super::protocol::{FIRST_BUCKET, Mark, Reply, State, Statement, Step, Takeover, Tenure};
 use super::statements::int;
 use super::{Cluster, Error, Tenancy};
 use crate::clock::{Clock, boot_micros};
@@ -138,6 +138,35 @@ pub fn follow_into(
         } else {
             // Perhaps a quorum has not seen it yet: what is being agreed on is settled by a serial read.
             serial = !moved || wrong.is_some();
+        }
+    }
+}
+
+/// The last committed frame, by serial reads along the chain of buckets. Blocks.
+///
+/// # Errors
+/// [`Error`].
+pub fn head(cluster: &Arc<Cluster>) -> Result<Mark, Error> {
+    let mut bucket = cluster.owner()?.hint;
+    loop {
+        let (asked, statement) = (Arc::clone(cluster), Statement::ReadHeader { bucket });
+        let answer = cluster.wait(async move { asked.ask(&statement, &[], 0).await });
+        match answer {
+            Some((Reply::Header(Some(header)), _)) if header.state == State::Open => return Ok(header.head),
+            Some((Reply::Header(Some(header)), _)) => {
+                let (asked, next) = (Arc::clone(cluster), header.next);
+                let there = cluster.wait(async move { asked.header(next).await });
+                match there.unwrap_or_else(|| Err(panicked("reading a header")))? {
+                    Some(_) => bucket = next,
+                    // Sealed, and its owner has not come to the next one yet.
+                    None => return Ok(header.head),
+                }
+            }
+            Some((Reply::Header(None), _)) => return Err(Error::Broken(format!("bucket {bucket} has no header"))),
+            other => {
+                let why = other.and_then(|(_, why)| why).unwrap_or_else(|| "no answer".to_owned());
+                return Err(Error::request("reading a header", why));
+            }
         }
     }
 }

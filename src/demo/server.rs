@@ -167,6 +167,21 @@ impl Server {
         bail!("the server did not stop within {within:?}\n{}", self.last_words())
     }
 
+    /// Waits until it has ended by itself; its exit code, if it was not a signal that ended it.
+    ///
+    /// # Errors
+    /// When it takes longer than `within`.
+    pub async fn ended(&mut self, within: Duration) -> anyhow::Result<Option<i32>> {
+        let start = Instant::now();
+        while start.elapsed() < within {
+            match self.child.try_wait()? {
+                Some(status) => return Ok(status.code()),
+                None => sleep(Duration::from_millis(5)).await,
+            }
+        }
+        bail!("the server did not end within {within:?}\n{}", self.last_words())
+    }
+
     /// Fails when it has ended by itself.
     ///
     /// # Errors

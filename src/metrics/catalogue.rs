@@ -135,7 +135,9 @@ pub const OPERATIONS: &[&str] = &["authorize", "capture", "void", "refund"];
 /// What a call to it leads to.
 pub const PAYMENT_OUTCOMES: &[&str] = &["authorised", "declined", "error", "timeout"];
 /// Where the log is kept.
-pub const BACKENDS: &[&str] = &["embedded"];
+pub const BACKENDS: &[&str] = &["embedded", "scylla"];
+/// Where the store is.
+pub const STORES: &[&str] = &["embedded"];
 /// States of units.
 pub const UNIT_STATES: &[&str] = &["supplied", "available", "held", "allocated", "shipped", "returned"];
 /// States of orders.
@@ -274,6 +276,19 @@ catalogue! {
     JOURNAL_BYTES = gauge "stampede_journal_bytes" [backend: Of(BACKENDS)];
     /// How long reading the log back took at the start, in seconds.
     JOURNAL_RECOVERY = gauge "stampede_journal_recovery_seconds" [backend: Of(BACKENDS)];
+    /// Requests to the database that keeps the log, by statement and outcome; `unknown`: an error or no answer, so that it may have been done. Only with log.store = "scylla", as all of `stampede_cql`.
+    CQL_REQUESTS = counter "stampede_cql_requests_total" [statement: Of(&crate::cql::vitals::WORDS), outcome: Of(&crate::cql::vitals::OUTCOMES)];
+    /// Time spent waiting for answers to them, in whole milliseconds.
+    CQL_WAITED = counter "stampede_cql_request_milliseconds_total" [statement: Of(&crate::cql::vitals::WORDS)];
+    /// Statements sent again because their outcome was unknown.
+    CQL_AGAIN = counter "stampede_cql_resubmissions_total" [];
+    /// Answers from memory that had to wait until the ownership of the log was confirmed.
+    CQL_CONFIRMATIONS = counter "stampede_cql_confirmations_total" [];
+    /// Buckets of the log whose frames went to the archive.
+    CQL_TRIMMED = counter "stampede_cql_trimmed_buckets_total" [];
+    /// 1 while this process owns the log in the database.
+    CQL_OWNER = gauge "stampede_cql_owner" [];
+
     /// Operations of the store, and of Redis.
     STORE_OPERATIONS_TOTAL = counter "stampede_store_operations_total" [backend: Of(STORES), op: Of(STORE_OPERATIONS), outcome: Of(STORE_OUTCOMES)];
     /// How long operations of the store took, all but `contains`, and calls to Redis, in seconds.

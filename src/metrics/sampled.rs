@@ -54,6 +54,7 @@ pub fn sample(engine: &Engine, streams: usize) {
     hot(families, engine);
     shards(families, engine);
     journal(families, engine);
+    cql(families, engine);
     store(families, engine);
     audit(families, engine);
     workflows(families, engine);
@@ -119,25 +120,41 @@ fn shards(families: &Families, engine: &Engine) {
 
 fn journal(families: &Families, engine: &Engine) {
     let log = engine.log().health();
-    const AT: &[&str] = &["embedded"];
-    families.counter(&catalogue::JOURNAL_FRAMES, AT).absolute(log.frames);
-    families.counter(&catalogue::JOURNAL_RECORDS, AT).absolute(log.records);
-    families.counter(&catalogue::JOURNAL_WRITTEN, AT).absolute(log.bytes);
-    families.counter(&catalogue::JOURNAL_ARCHIVED, AT).absolute(log.archived);
-    families.counter(&catalogue::JOURNAL_UPKEEP_FAILURES, AT).absolute(log.upkeep_failures);
-    set(families, &catalogue::JOURNAL_SYNC, AT, log.sync_micros as f64 / 1e6);
-    set(families, &catalogue::JOURNAL_PACE, AT, log.pace_micros as f64 / 1e6);
-    set(families, &catalogue::JOURNAL_PACE_RECORDS, AT, log.pace_records as f64);
-    set(families, &catalogue::JOURNAL_WAITING, AT, log.waiting as f64);
-    set(families, &catalogue::JOURNAL_EPOCH, AT, log.epoch as f64);
-    set(families, &catalogue::JOURNAL_CUTS, AT, log.cuts as f64);
-    set(families, &catalogue::JOURNAL_SEGMENTS, &["embedded", "live"], log.live as f64);
-    set(families, &catalogue::JOURNAL_SEGMENTS, &["embedded", "spare"], log.spares as f64);
+    let backend = engine.config().log.store.word();
+    let at: &[&str] = &[backend];
+    families.counter(&catalogue::JOURNAL_FRAMES, at).absolute(log.frames);
+    families.counter(&catalogue::JOURNAL_RECORDS, at).absolute(log.records);
+    families.counter(&catalogue::JOURNAL_WRITTEN, at).absolute(log.bytes);
+    families.counter(&catalogue::JOURNAL_ARCHIVED, at).absolute(log.archived);
+    families.counter(&catalogue::JOURNAL_UPKEEP_FAILURES, at).absolute(log.upkeep_failures);
+    set(families, &catalogue::JOURNAL_SYNC, at, log.sync_micros as f64 / 1e6);
+    set(families, &catalogue::JOURNAL_PACE, at, log.pace_micros as f64 / 1e6);
+    set(families, &catalogue::JOURNAL_PACE_RECORDS, at, log.pace_records as f64);
+    set(families, &catalogue::JOURNAL_WAITING, at, log.waiting as f64);
+    set(families, &catalogue::JOURNAL_EPOCH, at, log.epoch as f64);
+    set(families, &catalogue::JOURNAL_CUTS, at, log.cuts as f64);
+    set(families, &catalogue::JOURNAL_SEGMENTS, &[backend, "live"], log.live as f64);
+    set(families, &catalogue::JOURNAL_SEGMENTS, &[backend, "spare"], log.spares as f64);
     let bytes = (log.live + log.spares) * engine.config().log.segment_bytes.0;
-    set(families, &catalogue::JOURNAL_BYTES, AT, bytes as f64);
-    set(families, &catalogue::JOURNAL_RECOVERY, AT, engine.recovered().took.as_secs_f64());
+    set(families, &catalogue::JOURNAL_BYTES, at, bytes as f64);
+    set(families, &catalogue::JOURNAL_RECOVERY, at, engine.recovered().took.as_secs_f64());
     let lag = engine.reader().lag(engine.committed());
     set(families, &catalogue::PROJECTION_LAG, &[], lag.not_written as f64);
+}
+
+fn cql(families: &Families, engine: &Engine) {
+    let Some(tenancy) = engine.tenancy() else { return };
+    let vitals = tenancy.cluster().vitals();
+    for (statement, outcome, count) in vitals.requests() {
+        families.counter(&catalogue::CQL_REQUESTS, &[statement, outcome]).absolute(count);
+    }
+    for (statement, seconds) in vitals.seconds() {
+        families.counter(&catalogue::CQL_WAITED, &[statement]).absolute((seconds * 1e3) as u64);
+    }
+    families.counter(&catalogue::CQL_AGAIN, &[]).absolute(vitals.again());
+    families.counter(&catalogue::CQL_CONFIRMATIONS, &[]).absolute(vitals.confirmations());
+    families.counter(&catalogue::CQL_TRIMMED, &[]).absolute(vitals.trimmed());
+    set(families, &catalogue::CQL_OWNER, &[], f64::from(u8::from(vitals.is_owner())));
 }
 
 fn store(families: &Families, engine: &Engine) {

@@ -81,7 +81,8 @@ impl Totals {
         match action {
             Action::Send(index, fate) => {
                 self.unknown += u64::from(fate != Fate::Answered);
-                self.zombies += u64::from(world.is_zombie(index));
+                // Answered, it stops: so each is counted once.
+                self.zombies += u64::from(fate == Fate::Answered && world.is_zombie(index));
             }
             Action::Arrive(_) => self.late += 1,
             Action::Crash(_) => self.crashes += 1,

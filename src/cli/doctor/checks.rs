@@ -1,8 +1,8 @@
 //! Everything but the disk: ports, limits, clock, memory, and whether the data directory is free.
 
 use super::disk::{self, mebibytes};
-use super::{Finding, redis, system};
-use crate::config::Config;
+use super::{Finding, cql, redis, system};
+use crate::config::{Backend, Config};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -35,6 +35,9 @@ pub fn all(config: &Config) -> Vec<Finding> {
     ];
     findings.extend(disk::all(config));
     findings.extend(redis::all(config));
+    if config.log.store == Backend::Scylla {
+        findings.extend(cql::all(config));
+    }
     findings
 }
 
