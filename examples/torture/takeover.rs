@@ -38,7 +38,6 @@ const HOLD_TTL: Duration = Duration::from_secs(600);
 
 const FLAGS: &[&str] = &[
     "--log-store=scylla",
-    "--cql-keyspace=torture",
     "--cql-data-center=datacenter1",
     "--cql-beat-every=100ms",
     "--cql-take-over-after=1s",
@@ -140,6 +139,8 @@ struct Pair {
     front: Proxy,
     buyers: Rc<Buyers>,
     contact_point: SocketAddr,
+    /// One of its own: a log is never used for two runs.
+    keyspace: String,
     checked: usize,
     dir: TempDir,
 }
@@ -184,12 +185,14 @@ fn start_cassandra(dir: &Path) -> anyhow::Result<SocketAddr> {
 impl Pair {
     async fn begin(options: &Options, contact_point: SocketAddr) -> anyhow::Result<Pair> {
         let dir = tempfile::Builder::new().prefix("stampede-takeover-").tempdir()?;
-        let apply = ["schema", "apply", "--cql-keyspace=torture", "--cql-replication=1"];
+        let keyspace = format!("--cql-keyspace=torture_{:016x}", rand::random::<u64>());
+        let apply = ["schema", "apply", &keyspace, "--cql-replication=1"];
         command(&options.program, dir.path(), contact_point, &apply)?;
         let node = |name: &str| -> anyhow::Result<Node> {
             let database = Proxy::start(contact_point)?;
             let mut setup = Setup::new(&options.program, &dir.path().join(name), FLAGS)?;
             setup.flags.push(format!("--cql-contact-points={}", database.at));
+            setup.flags.push(keyspace.clone());
             Ok(Node { setup, server: None, database })
         };
         let nodes = [node("a")?, node("b")?];
@@ -198,7 +201,7 @@ impl Pair {
         let front = Proxy::start(nodes[0].setup.api)?;
         let buyers = Buyers::new(front.at, &key, SKUS, &options.seed.to_string(), HOLD_TTL);
         let program = options.program.clone();
-        let mut pair = Pair { program, nodes, owner: 0, front, buyers, contact_point, checked: 0, dir };
+        let mut pair = Pair { program, nodes, owner: 0, front, buyers, contact_point, keyspace, checked: 0, dir };
         pair.start(0)?;
         pair.becomes_owner(0).await?;
         pair.start(1)?;
@@ -261,7 +264,7 @@ impl Pair {
             Kind::Pause => signal(self.server(old)?, libc::SIGSTOP)?,
             Kind::Handover => self.server(old)?.stop(Duration::from_secs(30)).await?,
             Kind::Told => {
-                let takeover = ["takeover", "--cql-keyspace=torture"];
+                let takeover = ["takeover", &self.keyspace];
                 command(&self.program, self.dir.path(), self.contact_point, &takeover)?;
             }
             Kind::Network => self.disturb(old, rng).await,
@@ -394,7 +397,7 @@ impl Pair {
     fn read_back(&self, counts: &mut Counts) -> anyhow::Result<()> {
         let copy = self.dir.path().join("copy");
         let copied = copy.to_string_lossy().into_owned();
-        let fetch = ["fetch", &copied, "--cql-keyspace=torture", "--log-segment-bytes=4MiB", "--log-frame-bytes=64KiB"];
+        let fetch = ["fetch", &copied, &self.keyspace, "--log-segment-bytes=4MiB", "--log-frame-bytes=64KiB"];
         command(&self.program, self.dir.path(), self.contact_point, &fetch)?;
         let report = verify::verify(&copy, &mut |_, _| {})?;
         ensure!(report.is_sound(), "the log breaks its rules: {:?}", report.findings);

@@ -16,7 +16,7 @@ impl Cluster {
     ///
     /// # Errors
     /// [`Error`]; doing it again is right.
-    pub(super) fn archive(self: &Arc<Cluster>, bucket: u64) -> Result<bool, Error> {
+    pub fn archive(self: &Arc<Cluster>, bucket: u64) -> Result<bool, Error> {
         let cluster = Arc::clone(self);
         self.wait(async move { move_bucket(&cluster, bucket).await }).unwrap_or_else(|| Err(panicked("archiving")))
     }
