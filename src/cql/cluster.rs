@@ -13,8 +13,8 @@ use scylla::policies::retry::FallthroughRetryPolicy;
 use scylla::statement::unprepared::Statement as Text;
 use scylla::statement::{Consistency, SerialConsistency};
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Runtime};
 
@@ -34,6 +34,8 @@ pub struct Cluster {
     pub(super) roaming: ExecutionProfileHandle,
     pub(super) statements: Option<Statements>,
     vitals: Arc<Vitals>,
+    /// What this process calls itself: its data directory, and where clients find it.
+    name: OnceLock<(String, String)>,
 }
 
 impl Cluster {
@@ -110,6 +112,7 @@ impl Cluster {
             roaming: profile(true),
             statements: None,
             vitals: Arc::default(),
+            name: OnceLock::new(),
         };
         cluster.product = schema::product(&cluster)?;
         Ok(cluster)
@@ -131,6 +134,15 @@ impl Cluster {
     #[must_use]
     pub fn product(&self) -> &Product {
         &self.product
+    }
+
+    /// Says what this process calls itself; the first name stays.
+    pub(super) fn call(&self, node: &str, address: &str) {
+        self.name.get_or_init(|| (node.to_owned(), address.to_owned()));
+    }
+
+    pub(super) fn name(&self) -> (&str, &str) {
+        self.name.get().map_or(("", ""), |(node, address)| (node, address))
     }
 
     pub(super) fn cell(&self) -> i32 {

@@ -98,7 +98,7 @@ impl Cluster {
         done.unwrap_or_else(|| Err(panicked("showing that it lives")))
     }
 
-    /// Notes where the owner is and how far its cursors are, if `epoch` is still the last one given out. Blocks.
+    /// Notes where the log goes on and how far the cursors are, if `epoch` is still the last one given out. Blocks.
     ///
     /// # Errors
     /// [`Error`].
@@ -107,7 +107,7 @@ impl Cluster {
         let cursors: std::collections::HashMap<String, i64> =
             row.cursors.into_iter().map(|(name, position)| (name, int(position))).collect();
         let done = self.wait(async move {
-            let values = (int(row.hint), cursors, row.node, row.address, cluster.cell(), int(epoch));
+            let values = (int(row.hint), cursors, cluster.cell(), int(epoch));
             cluster.rows("noting the checkpoint", &cluster.statements().checkpoint, values).await
         });
         Ok(verdict(&done.unwrap_or_else(|| Err(panicked("noting the checkpoint")))?))

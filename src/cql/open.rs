@@ -186,9 +186,16 @@ pub fn open(
     let (id, _) = bootstrap(cluster)?;
     // Before anything is taken from anybody: a directory that cannot be used is no reason to stop a healthy owner.
     let mut opened = open_mirror(disk, dir, id, config, clock)?;
-    follow_into(cluster, &mut opened.wal, None, &mut |_| ())?;
+    match follow_into(cluster, &mut opened.wal, None, &mut |_| ()) {
+        // Whose fault it is, the mirror's or the log's, is found out below.
+        Ok(_) | Err(Error::Broken(_)) => {}
+        Err(error) => return Err(error),
+    }
+    cluster.call(&node, &address);
     let since = boot_micros();
     let (epoch, bucket, head) = fence(cluster)?;
+    // Shows that it lives from here on: bringing mirror and store up may take longer than others wait.
+    let tenancy = Tenancy::new(Arc::clone(cluster), epoch, bucket, since)?;
     if let Err(error) = bring_up(cluster, &mut opened.wal, bucket, head) {
         let Error::Broken(what) = error else { return Err(error) };
         tracing::warn!(what, "the mirror does not fit the log and is fetched again");
@@ -201,7 +208,6 @@ pub fn open(
     opened.log.set_epoch(epoch);
     keep_cursors(cluster, &opened)?;
     let frames = opened.wal.frames_in_segment();
-    let tenancy = Tenancy::new(Arc::clone(cluster), epoch, bucket, node, address, since);
     let tenure = Tenure::new(epoch, bucket, head, frames);
     tracing::info!(epoch, bucket, frame = head.seq, "this process owns the commit log");
     let (of, at) = (Arc::clone(cluster), Arc::clone(&tenancy));

@@ -70,7 +70,7 @@ impl Statements {
         let some = format!("SELECT seq, frame FROM {log} {a_bucket} AND seq > ? AND seq <= ?");
         Ok(Statements {
             allocate: write(format!(
-                "UPDATE {owner} SET epoch = ?, writer = ?, yielded = false WHERE shard = ? IF epoch = ?"
+                "UPDATE {owner} SET epoch = ?, writer = ?, node = ?, addr = ?, yielded = false WHERE shard = ? IF epoch = ?"
             ))?,
             read_owner: serial(format!(
                 "SELECT epoch, writer, node, addr, bucket_hint, cursors, yielded FROM {owner} WHERE shard = ?"
@@ -102,7 +102,7 @@ impl Statements {
             make_cell: write(format!("INSERT INTO {cell} (shard, log_id, secret) VALUES (?, ?, ?) IF NOT EXISTS"))?,
             read_cell: serial(format!("SELECT log_id, secret FROM {cell} WHERE shard = ?"))?,
             checkpoint: write(format!(
-                "UPDATE {owner} SET bucket_hint = ?, cursors = ?, node = ?, addr = ? WHERE shard = ? IF epoch = ?"
+                "UPDATE {owner} SET bucket_hint = ?, cursors = ? WHERE shard = ? IF epoch = ?"
             ))?,
             give_up: write(format!("UPDATE {owner} SET yielded = true WHERE shard = ? IF epoch = ?"))?,
             beat: write(format!("INSERT INTO {beat} (shard, node, beat, addr) VALUES (?, ?, ?, ?) USING TTL ?"))?,
@@ -139,7 +139,8 @@ impl Cluster {
         let word = statement.word();
         match *statement {
             Statement::Allocate { from, writer } => {
-                let values = (int(from + 1), writer.as_slice(), cell, int(from));
+                let (node, address) = self.name();
+                let values = (int(from + 1), writer.as_slice(), node, address, cell, int(from));
                 self.conditional(word, &prepared.allocate, values, roams).await
             }
             Statement::Fence { bucket, epoch } => {

@@ -11,7 +11,7 @@ use crate::journal::Log;
 use parking_lot::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 const LASTS: Duration = Duration::from_secs(1);
 /// How often the position of the cursors is noted.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
+/// How often the thread looks whether it is to end.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Why an answer may not leave.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -35,8 +37,6 @@ pub enum NotOurs {
 pub struct Tenancy {
     cluster: Arc<Cluster>,
     epoch: u64,
-    node: String,
-    address: String,
     bucket: AtomicU64,
     /// The log was ours at some moment after this, in microseconds of the boot clock.
     confirmed: AtomicI64,
@@ -49,20 +49,12 @@ pub struct Tenancy {
 }
 
 impl Tenancy {
-    pub(super) fn new(
-        cluster: Arc<Cluster>,
-        epoch: u64,
-        bucket: u64,
-        node: String,
-        address: String,
-        since: i64,
-    ) -> Arc<Tenancy> {
+    /// Begins to show that it lives, for as long as somebody has it.
+    pub(super) fn new(cluster: Arc<Cluster>, epoch: u64, bucket: u64, since: i64) -> Result<Arc<Tenancy>, Error> {
         cluster.vitals().owner.store(true, Ordering::Relaxed);
-        Arc::new(Tenancy {
+        let tenancy = Arc::new(Tenancy {
             cluster,
             epoch,
-            node,
-            address,
             bucket: AtomicU64::new(bucket),
             confirmed: AtomicI64::new(since),
             asking: tokio::sync::Mutex::new(()),
@@ -70,7 +62,13 @@ impl Tenancy {
             on_fence: Mutex::new(None),
             stopping: AtomicBool::new(false),
             thread: Mutex::new(None),
-        })
+        });
+        let of = Arc::downgrade(&tenancy);
+        std::thread::Builder::new()
+            .name("cql-beat".to_owned())
+            .spawn(move || beat(&of))
+            .map_err(|source| Error::Io { what: "cannot start the thread that shows that it lives", source })?;
+        Ok(tenancy)
     }
 
     /// Whose time this is.
@@ -171,23 +169,15 @@ impl Tenancy {
     }
 
     fn run(self: &Arc<Tenancy>, log: &Log) {
-        let every = self.cluster.config().beat_every;
-        let (mut beat, mut noted, mut note_at) = (0, None, Instant::now());
-        while !self.stopping.load(Ordering::Acquire) && self.fenced.get().is_none() {
-            beat += 1;
-            if let Err(error) = self.cluster.beat(&self.node, beat, &self.address) {
-                tracing::warn!(%error, "the database was not told that this process lives; tried again");
+        let mut noted = None;
+        while !self.has_ended() {
+            if let Err(error) = self.note(log, &mut noted).and_then(|()| self.trim(log)) {
+                tracing::warn!(%error, "upkeep of the log in the database failed; it is tried again");
             }
-            let tenancy = Arc::clone(self);
-            // Whatever it says was acted on; a database that does not answer is tried again.
-            let _ = self.cluster.wait(async move { tenancy.ask().await });
-            if Instant::now() >= note_at && self.fenced.get().is_none() {
-                note_at = Instant::now() + NOTE_EVERY;
-                if let Err(error) = self.note(log, &mut noted).and_then(|()| self.trim(log)) {
-                    tracing::warn!(%error, "upkeep of the log in the database failed; it is tried again");
-                }
+            let next = Instant::now() + NOTE_EVERY;
+            while Instant::now() < next && !self.has_ended() {
+                std::thread::sleep(LOOK_EVERY);
             }
-            self.sleep(every);
         }
         // The last position, for whoever takes over.
         if self.fenced.get().is_none()
@@ -197,18 +187,13 @@ impl Tenancy {
         }
     }
 
-    fn sleep(&self, span: Duration) {
-        let until = Instant::now() + span;
-        while Instant::now() < until && !self.stopping.load(Ordering::Acquire) {
-            std::thread::sleep(Duration::from_millis(10).min(span));
-        }
+    fn has_ended(&self) -> bool {
+        self.stopping.load(Ordering::Acquire) || self.fenced.get().is_some()
     }
 
     /// How far the cursors are: whoever takes over begins its workflows there.
     fn note(&self, log: &Log, noted: &mut Option<OwnerRow>) -> Result<(), Error> {
         let row = OwnerRow {
-            node: self.node.clone(),
-            address: self.address.clone(),
             hint: self.bucket.load(Ordering::Acquire),
             cursors: log.cursors().into_iter().map(|(name, position)| (name, position.0)).collect(),
             ..OwnerRow::default()
@@ -255,6 +240,24 @@ impl Tenancy {
             Ok(false) => tracing::info!("somebody else has taken the log already"),
             Err(error) => tracing::warn!(%error, "a stand-by takes over after cql.take-over-after"),
         }
+    }
+}
+
+/// Shows that the owner lives, and finds out whether it still is one, until nobody has the tenancy any more.
+fn beat(of: &Weak<Tenancy>) {
+    let mut beat = 0;
+    while let Some(tenancy) = of.upgrade().filter(|tenancy| !tenancy.has_ended()) {
+        beat += 1;
+        let (node, address) = tenancy.cluster.name();
+        if let Err(error) = tenancy.cluster.beat(node, beat, address) {
+            tracing::warn!(%error, "the database was not told that this process lives; tried again");
+        }
+        let (asked, cluster) = (Arc::clone(&tenancy), Arc::clone(&tenancy.cluster));
+        // Whatever it says was acted on; a database that does not answer is asked again.
+        let _ = cluster.wait(async move { asked.ask().await });
+        let every = cluster.config().beat_every;
+        drop((tenancy, cluster));
+        std::thread::sleep(every);
     }
 }
 
