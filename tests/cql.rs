@@ -10,7 +10,7 @@ use stampede::clock::BootClock;
 use stampede::config::{Config, Flags};
 use stampede::cql::{self, Cluster, NotOurs, Taken, schema};
 use stampede::disk::{RealDisk, SharedDisk};
-use stampede::journal::{self, CommitLog, FrameBody, Outcome};
+use stampede::journal::{self, FrameBody, Outcome};
 use stampede_actors::record::Position;
 use stampede_actors::time::Timestamp;
 use std::net::SocketAddr;

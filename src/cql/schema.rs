@@ -137,11 +137,14 @@ fn applied(cluster: &Cluster, version: i64) -> Result<Option<bool>, Error> {
     Ok(rows.first().map(|row| row.truth("done").unwrap_or(false)))
 }
 
-/// The steps, and whether each was taken: `None`: not begun.
+/// A step's version and name, and whether it was taken: `None`: not begun; `Some(false)`: begun.
+pub type Taken = (i64, &'static str, Option<bool>);
+
+/// The steps, and whether each was taken.
 ///
 /// # Errors
 /// [`Error`].
-pub fn status(cluster: &Cluster) -> Result<Vec<(i64, &'static str, Option<bool>)>, Error> {
+pub fn status(cluster: &Cluster) -> Result<Vec<Taken>, Error> {
     check_keyspace(cluster)?;
     let known = has_table(cluster, "migration")?;
     let of = |migration: &Migration| {

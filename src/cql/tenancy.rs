@@ -33,6 +33,9 @@ pub enum NotOurs {
     Unconfirmed(String),
 }
 
+/// Told once why the log is not ours any more.
+type OnFence = Box<dyn FnOnce(String) + Send>;
+
 /// One process's time as the owner.
 pub struct Tenancy {
     cluster: Arc<Cluster>,
@@ -43,7 +46,7 @@ pub struct Tenancy {
     /// Who waits for a confirmation waits for the same one.
     asking: tokio::sync::Mutex<()>,
     fenced: OnceLock<String>,
-    on_fence: Mutex<Option<Box<dyn FnOnce(String) + Send>>>,
+    on_fence: Mutex<Option<OnFence>>,
     stopping: AtomicBool,
     thread: Mutex<Option<JoinHandle<()>>>,
 }

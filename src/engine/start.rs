@@ -229,7 +229,11 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
     });
     if let Some(tenancy) = &inner.tenancy {
         let of = Arc::downgrade(&inner);
-        let fenced = move |why| drop(of.upgrade().map(|inner| inner.fenced(why)));
+        let fenced = move |why| {
+            if let Some(inner) = of.upgrade() {
+                inner.fenced(why);
+            }
+        };
         let log = Arc::clone(&inner.log);
         tenancy.start(log, fenced).map_err(Error::io("cannot start the thread that tends the log in the database"))?;
     }

@@ -136,8 +136,6 @@ pub const OPERATIONS: &[&str] = &["authorize", "capture", "void", "refund"];
 pub const PAYMENT_OUTCOMES: &[&str] = &["authorised", "declined", "error", "timeout"];
 /// Where the log is kept.
 pub const BACKENDS: &[&str] = &["embedded", "scylla"];
-/// Where the store is.
-pub const STORES: &[&str] = &["embedded"];
 /// States of units.
 pub const UNIT_STATES: &[&str] = &["supplied", "available", "held", "allocated", "shipped", "returned"];
 /// States of orders.
