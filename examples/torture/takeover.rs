@@ -229,7 +229,7 @@ impl Pair {
     async fn status(&self, node: usize) -> Option<String> {
         let pool = Pool::new(self.nodes[node].setup.ops, 1);
         let answer = pool.send(&Request::get("/health/ready"), Duration::from_secs(1)).await.ok()?;
-        Some(answer.json::<serde_json::Value>()?["status"].as_str()?.to_owned())
+        Some(answer.json()?["status"].as_str()?.to_owned())
     }
 
     async fn stands_by(&mut self, node: usize) -> anyhow::Result<()> {
