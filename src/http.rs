@@ -103,11 +103,7 @@ pub async fn serve<E: std::error::Error + Send + Sync + 'static>(
 ///
 /// # Errors
 /// As [`serve`].
-pub async fn serve_in_turn(
-    config: &Config,
-    listeners: Listeners,
-    ready: impl FnOnce(&Engine),
-) -> anyhow::Result<()> {
+pub async fn serve_in_turn(config: &Config, listeners: Listeners, ready: impl FnOnce(&Engine)) -> anyhow::Result<()> {
     let mut signals = Signals::listen()?;
     let operations = operations::start(listeners.operations)?;
     let engine = loop {

@@ -227,7 +227,7 @@ fn a_trimmed_bucket_is_read_from_the_archive() {
     let next = own(&config("trimmed", fresh.path(), &[]));
     assert_eq!(next.taken.opened.log.head(), owner.taken.opened.log.head());
     let copy = tempfile::tempdir().unwrap();
-    let fetched = stampede(&["fetch", copy.path().to_str().unwrap(), "--log-segment-bytes=1MiB"], "trimmed");
+    let fetched = stampede(&["fetch", copy.path().to_str().unwrap(), "--log-segment-bytes=8MiB"], "trimmed");
     assert!(fetched.status.success(), "{}", words(&fetched));
     let verified = Command::new(PROGRAM).arg("verify").arg(copy.path()).output().unwrap();
     assert!(verified.status.success(), "{}", words(&verified));
@@ -241,7 +241,7 @@ fn a_frame_that_is_missing_in_the_log_is_corruption_and_not_skipped() {
     (0..5).for_each(|_| assert!(matches!(owner.commit(), Outcome::Committed { .. })));
     damage("DELETE FROM broken.log WHERE shard = 0 AND bucket = 1 AND seq = 2");
     let copy = tempfile::tempdir().unwrap();
-    let fetched = stampede(&["fetch", copy.path().to_str().unwrap(), "--log-segment-bytes=1MiB"], "broken");
+    let fetched = stampede(&["fetch", copy.path().to_str().unwrap(), "--log-segment-bytes=8MiB"], "broken");
     assert_eq!(fetched.status.code(), Some(99), "{}", words(&fetched));
     assert!(words(&fetched).contains("frame 2"), "{}", words(&fetched));
 }

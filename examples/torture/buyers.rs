@@ -239,7 +239,8 @@ impl Buyers {
         while began.elapsed() < SETTLE {
             match self.pool.send(request, PATIENCE).await {
                 Ok(answer)
-                    if !matches!(answer.status(), 408 | 421 | 429 | 503) && answer.code() != "idempotency_key_in_flight" =>
+                    if !matches!(answer.status(), 408 | 421 | 429 | 503)
+                        && answer.code() != "idempotency_key_in_flight" =>
                 {
                     return Ok(answer);
                 }

@@ -102,7 +102,8 @@ impl fmt::Display for Counts {
         let [kill, pause, handover, told, network] = self.kinds;
         let mut outages = self.outages.clone();
         outages.sort();
-        let at = |part: usize| outages.get(outages.len() * part / 100).or(outages.last()).map_or(0, Duration::as_millis);
+        let at =
+            |part: usize| outages.get(outages.len() * part / 100).or(outages.last()).map_or(0, Duration::as_millis);
         write!(
             f,
             "{} cycles ({kill} kill -9, {pause} paused, {handover} handed over, {told} told, {network} network faults), {} \
@@ -354,7 +355,12 @@ impl Pair {
         while woken.elapsed() < Duration::from_secs(20) {
             if let Ok(answer) = pool.send(&Request::get(&hold), Duration::from_secs(10)).await {
                 // 404 would be what it remembers: that there is no such hold.
-                ensure!(answer.status() == 503, "the paused owner answers {hold}: {} {}", answer.status(), answer.code());
+                ensure!(
+                    answer.status() == 503,
+                    "the paused owner answers {hold}: {} {}",
+                    answer.status(),
+                    answer.code()
+                );
                 counts.zombie_answers += 1;
             }
             if self.server(node)?.alive().is_err() {

@@ -196,7 +196,8 @@ settings! {
         /// Number of the log: several cells, each with an owner and its stand-bys, can share a keyspace.
         /// Effect: processes with the same number take over from each other.
         cell: u32 = "cql.cell", "0";
-        /// Name to log in with; empty: no log-in.
+        /// Name to log in with.
+        /// Effect: empty, no log-in.
         user: String = "cql.user", "";
         /// File that holds the password of cql.user.
         /// Errors: unreadable, no start.
@@ -213,7 +214,8 @@ settings! {
         /// Frames in one bucket (partition) of the log; log.segment-bytes ends it as well.
         /// Errors: 0, no start.
         bucket_frames: usize = "cql.bucket-frames", "8192";
-        /// Address that a stand-by names to clients; empty: api.bind.
+        /// Address that a stand-by names to clients.
+        /// Effect: empty, api.bind.
         advertise: String = "cql.advertise", "";
         /// How often the owner shows that it lives.
         /// Errors: zero, no start.

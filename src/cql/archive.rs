@@ -65,7 +65,8 @@ pub(super) async fn frames_after(cluster: &Cluster, bucket: u64, after: u64) -> 
         let values = (cluster.cell(), int(bucket), int(from));
         let rows = cluster.rows("reading the archive", &cluster.statements().pieces, values).await?;
         let Some(row) = rows.first() else { return Ok(Vec::new()) };
-        let (Some(first), Some(last), Some(packed)) = (row.count("piece"), row.count("last"), row.blob("frames")) else {
+        let (Some(first), Some(last), Some(packed)) = (row.count("piece"), row.count("last"), row.blob("frames"))
+        else {
             return Err(Error::Broken(format!("a piece of the archive of bucket {bucket} is incomplete")));
         };
         if last <= after {
@@ -94,6 +95,10 @@ fn unpack(packed: &[u8]) -> std::io::Result<Vec<Vec<u8>>> {
     // A bound, so that a forged length takes no memory: a piece holds some dozen frames.
     let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX).min(1 << 30);
     let plain = zstd::bulk::decompress(packed, len)?;
+    // No bytes at all decompress to none.
+    if plain.len() != len {
+        return Err(bad());
+    }
     let mut rest = plain.as_slice();
     let mut frames = Vec::new();
     while let Some((len, tail)) = rest.split_first_chunk::<4>() {

@@ -187,7 +187,24 @@ impl Cluster {
         let result = self.block_on(self.session.query_unpaged(statement, ()));
         let outcome = if result.is_ok() { 0 } else { 2 };
         self.vitals.count("other", outcome, began.elapsed());
-        rows::read(what, result.map_err(|error| Error::request(what, reason(&error)))?)
+        rows::read(what, result.map_err(|error| Error::request(what, self.told(&reason(&error))))?)
+    }
+
+    /// What the driver or the database says, with the setting that it hangs on.
+    fn told(&self, why: &str) -> String {
+        let Cql { data_center, replication, .. } = &self.config;
+        if why.contains("empty plan") {
+            return format!(
+                "cql.data-center is {data_center}, and no node that answers is in a data centre of that name"
+            );
+        }
+        if why.contains("Not enough nodes are alive") {
+            return format!(
+                "{why}: are all nodes up? With fewer nodes than copies make another keyspace, with a smaller \
+                 cql.replication (now {replication})"
+            );
+        }
+        why.to_owned()
     }
 
     /// As [`Cluster::wait`], for a future that borrows: on a thread of its own, since this one may be a runtime's.

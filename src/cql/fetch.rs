@@ -49,12 +49,7 @@ async fn find(cluster: &Cluster, mut bucket: u64, after: u64, serial: bool) -> R
 }
 
 /// The frames of one bucket: only those that follow each other, since a quorum may not have seen one in between yet.
-pub(super) async fn in_bucket(
-    cluster: &Cluster,
-    bucket: u64,
-    after: u64,
-    serial: bool,
-) -> Result<Vec<Vec<u8>>, Error> {
+pub(super) async fn in_bucket(cluster: &Cluster, bucket: u64, after: u64, serial: bool) -> Result<Vec<Vec<u8>>, Error> {
     let began = Instant::now();
     let statement = &cluster.statements().frames[usize::from(serial)];
     let values = (cluster.cell(), int(bucket), int(after), int(after + AT_ONCE));

@@ -256,7 +256,10 @@ fn bring_up(cluster: &Arc<Cluster>, mirror: &mut Wal, bucket: u64, head: Mark) -
         )));
     }
     if mirror.segment() > bucket {
-        return Err(Error::Broken(format!("the data directory is in bucket {}, the log in {bucket}", mirror.segment())));
+        return Err(Error::Broken(format!(
+            "the data directory is in bucket {}, the log in {bucket}",
+            mirror.segment()
+        )));
     }
     match mirror.roll_to(bucket)? {
         true => Ok(()),

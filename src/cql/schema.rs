@@ -221,7 +221,8 @@ fn one_center(replication: &[(String, String)], center: &str) -> Result<(), Stri
 
 /// Who answers, by what only ScyllaDB has.
 pub(super) fn product(cluster: &Cluster) -> Result<Product, Error> {
-    let versions = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'versions'";
+    let versions =
+        "SELECT table_name FROM system_schema.tables WHERE keyspace_name = 'system' AND table_name = 'versions'";
     let scylla = !cluster.query("asking for the version", versions)?.is_empty();
     let (text, column) = match scylla {
         true => ("SELECT version FROM system.versions WHERE key = 'local'", "version"),

@@ -101,9 +101,7 @@ impl Statements {
             ))?,
             make_cell: write(format!("INSERT INTO {cell} (shard, log_id, secret) VALUES (?, ?, ?) IF NOT EXISTS"))?,
             read_cell: serial(format!("SELECT log_id, secret FROM {cell} WHERE shard = ?"))?,
-            checkpoint: write(format!(
-                "UPDATE {owner} SET bucket_hint = ?, cursors = ? WHERE shard = ? IF epoch = ?"
-            ))?,
+            checkpoint: write(format!("UPDATE {owner} SET bucket_hint = ?, cursors = ? WHERE shard = ? IF epoch = ?"))?,
             give_up: write(format!("UPDATE {owner} SET yielded = true WHERE shard = ? IF epoch = ?"))?,
             beat: write(format!("INSERT INTO {beat} (shard, node, beat, addr) VALUES (?, ?, ?, ?) USING TTL ?"))?,
             beats: write(format!("SELECT node, beat, addr FROM {beat} WHERE shard = ?"))?,
@@ -243,4 +241,3 @@ impl super::OwnerRow {
         Owner { epoch: self.epoch, writer: self.writer, hint: self.hint }
     }
 }
-

@@ -122,9 +122,10 @@ impl Tenancy {
         }
         self.cluster.vitals().confirmations.fetch_add(1, Ordering::Relaxed);
         let tenancy = Arc::clone(self);
-        self.cluster.join(async move { tenancy.ask().await }).await.unwrap_or_else(|| {
-            Err(NotOurs::Unconfirmed(panicked("confirming the ownership").to_string()))
-        })
+        self.cluster
+            .join(async move { tenancy.ask().await })
+            .await
+            .unwrap_or_else(|| Err(NotOurs::Unconfirmed(panicked("confirming the ownership").to_string())))
     }
 
     fn is_fresh(&self) -> bool {
@@ -154,7 +155,11 @@ impl Tenancy {
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(self: &Arc<Tenancy>, log: Arc<Log>, on_fence: impl FnOnce(String) + Send + 'static) -> std::io::Result<()> {
+    pub fn start(
+        self: &Arc<Tenancy>,
+        log: Arc<Log>,
+        on_fence: impl FnOnce(String) + Send + 'static,
+    ) -> std::io::Result<()> {
         *self.on_fence.lock() = Some(Box::new(on_fence));
         if let Some(why) = self.fenced.get()
             && let Some(tell) = self.on_fence.lock().take()

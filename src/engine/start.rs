@@ -122,7 +122,8 @@ fn open_log(
                 return Err(journal::Error::Config(what).into());
             }
             let opened = Wal::open(disk, dir, journal_config(config), clock)?;
-            let ids = Ids::open(dir, opened.head.seq == 0).map_err(Error::io("cannot read or make the server's secret"))?;
+            let ids =
+                Ids::open(dir, opened.head.seq == 0).map_err(Error::io("cannot read or make the server's secret"))?;
             let opened = opened.with_writer(|wal| Box::new(wal) as Box<dyn CommitLog>);
             Ok(Kept { opened, ids, tenancy: None })
         }

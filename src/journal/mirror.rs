@@ -145,7 +145,9 @@ pub mod mark {
     pub fn set(disk: &SharedDisk, dir: &Path, log: LogId) -> Result<(), Error> {
         match read(dir)? {
             Some(there) if there == log => return Ok(()),
-            Some(_) => return Err(Error::Config("the data directory is the mirror of another log: use another directory")),
+            Some(_) => {
+                return Err(Error::Config("the data directory is the mirror of another log: use another directory"));
+            }
             None if dir.join("superblock.0").exists() => {
                 return Err(Error::Config("the data directory holds an embedded log: use another directory"));
             }

@@ -86,7 +86,8 @@ impl Families {
             hold_ends: histograms(&recorder, &catalogue::HOLD_DURATION, HoldEnd::WORDS),
             attention: counters(&recorder, &catalogue::ATTENTION, ATTENTION),
             workflows: histograms(&recorder, &catalogue::WORKFLOW_DURATION, catalogue::QUEUES),
-            journal_append: recorder.register_histogram(&key(&catalogue::JOURNAL_APPEND, &[super::backend()]), &METADATA),
+            journal_append: recorder
+                .register_histogram(&key(&catalogue::JOURNAL_APPEND, &[super::backend()]), &METADATA),
             journal_batch: recorder.register_histogram(&key(&catalogue::JOURNAL_BATCH, &[super::backend()]), &METADATA),
             series: recorder.register_gauge(&key(&catalogue::SERIES, &[]), &METADATA),
             own: Histograms::default(),

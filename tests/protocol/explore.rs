@@ -99,7 +99,9 @@ fn without_a_condition_a_promise_breaks() {
     ];
     for (name, rules, budget) in mutants {
         match explore(rules, budget) {
-            Ok(states) => panic!("without {name} nothing breaks in {states} states: it is not needed, or not looked at"),
+            Ok(states) => {
+                panic!("without {name} nothing breaks in {states} states: it is not needed, or not looked at")
+            }
             Err((history, what)) => println!("without {name}: {what} (after {} steps)", history.len()),
         }
     }

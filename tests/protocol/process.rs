@@ -24,9 +24,15 @@ pub struct Process {
 pub enum Event {
     Nothing,
     /// It owns the log now, and has read up to here.
-    Took { epoch: u64, head: Mark },
+    Took {
+        epoch: u64,
+        head: Mark,
+    },
     /// Clients were told.
-    Acknowledged { epoch: u64, frame: Mark },
+    Acknowledged {
+        epoch: u64,
+        frame: Mark,
+    },
     /// It has stopped, without telling anybody that anything was done or not done.
     Stopped,
     /// What cannot be.

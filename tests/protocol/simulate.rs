@@ -58,7 +58,8 @@ fn run(seed: u64, totals: &mut Totals) -> Result<(), String> {
             _ => Action::Send(index, fate(&mut random, world.late.len())),
         };
         totals.note(&world, action);
-        let counts = world.act(action, Rules::ALL, ROLL_AT).map_err(|what| format!("step {step}, {action:?}: {what}"))?;
+        let counts =
+            world.act(action, Rules::ALL, ROLL_AT).map_err(|what| format!("step {step}, {action:?}: {what}"))?;
         totals.frames += counts.acknowledged;
         totals.takeovers += counts.takeovers;
         totals.fenced += counts.fenced;

@@ -127,7 +127,9 @@ impl World {
                 counts.acknowledged += 1;
                 let (newest, read) = self.taken;
                 if epoch < newest && seq > read {
-                    return Err(format!("frame {seq} of epoch {epoch} is acknowledged after epoch {newest} read {read}"));
+                    return Err(format!(
+                        "frame {seq} of epoch {epoch} is acknowledged after epoch {newest} read {read}"
+                    ));
                 }
                 if self.acknowledged.insert(seq, hash).is_some_and(|before| before != hash) {
                     return Err(format!("two frames of number {seq} were acknowledged"));

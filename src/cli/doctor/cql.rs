@@ -75,7 +75,9 @@ fn fix(error: &Error) -> &'static str {
         Error::Unreachable { .. } => "stampede config explain cql.contact-points",
         Error::Login { .. } | Error::File { .. } => "stampede config explain cql",
         Error::NoKeyspace(_) | Error::Schema { .. } => "stampede schema apply",
-        Error::Permission { .. } => "GRANT MODIFY, SELECT ON KEYSPACE stampede TO the_user; CREATE as well for schema apply",
+        Error::Permission { .. } => {
+            "GRANT MODIFY, SELECT ON KEYSPACE stampede TO the_user; CREATE as well for schema apply"
+        }
         _ => "docs/cluster.md",
     }
 }

@@ -34,18 +34,40 @@ enum Phase {
     /// Which epoch is the last?
     Look,
     /// Take the next.
-    Allocate { from: u64 },
+    Allocate {
+        from: u64,
+    },
     /// Was it we who took it? Also reads where the chain of buckets is to be entered: after the epoch was taken.
-    Check { from: u64 },
+    Check {
+        from: u64,
+    },
     /// Put it into this header. `before`: the last frame of the sealed bucket that led here.
-    Fence { epoch: u64, bucket: u64, before: Option<Mark> },
+    Fence {
+        epoch: u64,
+        bucket: u64,
+        before: Option<Mark>,
+    },
     /// The bucket is sealed: where does it lead?
-    Follow { epoch: u64, bucket: u64 },
+    Follow {
+        epoch: u64,
+        bucket: u64,
+    },
     /// Begin the bucket that a sealed one leads to.
-    Open { epoch: u64, bucket: u64, head: Mark },
+    Open {
+        epoch: u64,
+        bucket: u64,
+        head: Mark,
+    },
     /// Our epoch is in: what is committed?
-    Read { epoch: u64, bucket: u64 },
-    Done { epoch: u64, bucket: u64, head: Mark },
+    Read {
+        epoch: u64,
+        bucket: u64,
+    },
+    Done {
+        epoch: u64,
+        bucket: u64,
+        head: Mark,
+    },
     Lost(String),
     Broken(String),
 }
