@@ -59,7 +59,7 @@ fn one_that_is_not_there_or_not_ours_is_red_and_says_what_to_do() {
 
     let (found, text) = doctor(&format!("redis://reader:wr0ng@{place}"), &[]);
     assert_eq!(found[0].0, "redis red");
-    assert!(found[0].1.contains("password in redis.url is wrong") && !text.contains("wr0ng"), "{text}");
+    assert!(found[0].1.contains("the password in redis.url is wrong") && !text.contains("wr0ng"), "{text}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::config::{CacheKind, Config};
-use deadpool_redis::redis::{Client, Connection, RedisError, RedisResult, Script, cmd};
+use deadpool_redis::redis::{Client, Connection, ErrorKind, RedisError, RedisResult, Script, cmd};
 use std::time::{Duration, Instant};
 
 /// Longest that connecting, or one answer, may take.
@@ -51,8 +51,11 @@ fn connect(config: &Config) -> RedisResult<Connection> {
 
 /// What a client can do about it decides the words: a wrong password is the operator's, and is not repeated.
 fn told(error: &RedisError) -> String {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "the user or the password in redis.url is wrong".to_owned();
+    }
     match error.code() {
-        Some(code @ ("WRONGPASS" | "NOAUTH")) => format!("{code}: the password in redis.url is wrong or missing"),
+        Some("NOAUTH") => "NOAUTH: redis.url has no password, and one is needed".to_owned(),
         // The words of Redis, as its documents have them.
         Some(code) => format!("{code}: {}", error.detail().unwrap_or("refused")),
         None => error.to_string(),
