@@ -21,6 +21,8 @@ const CONNECT: Duration = Duration::from_secs(1);
 /// Pause after a first failure to connect; doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A connection that lasted so long was a good one.
+const STEADY: Duration = Duration::from_secs(10);
 /// How often the tender looks at a good connection.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// So many answers in time, one after the other, make a connection good.
@@ -200,23 +202,27 @@ impl Link {
             self.circuit.set(State::HalfOpen);
             match self.connect().await {
                 Ok(connection) => {
-                    (pause, told) = (FIRST_PAUSE, false);
                     // Closed first, so that a failure right after is not forgotten.
                     self.circuit.set(State::Closed);
                     *self.current.write() = Some(Current { number, connection });
                     tracing::info!(redis = %self.url, "Redis answers");
+                    let since = Instant::now();
                     self.watch().await;
+                    if since.elapsed() >= STEADY {
+                        (pause, told) = (FIRST_PAUSE, false);
+                    }
                 }
                 Err(why) => {
                     self.circuit.set(State::Open);
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(redis = %self.url, why, "no Redis: limits count in process, reads ask the SKUs");
                     }
-                    // Many servers must not come back in step.
-                    tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
                 }
             }
+            // Also after one that was soon lost: a Redis without memory or permissions answers probes and fails the rest.
+            // Many servers must not come back in step.
+            tokio::time::sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 

@@ -30,9 +30,7 @@ impl Shared {
             .call(Operation::Decide, async |mut connection| call.invoke_async(&mut connection).await)
             .await
             .ok()?;
-        let (allowed, debts) = answer.split_first()?;
-        let debts: Vec<u64> = debts.iter().map(|debt| u64::try_from(*debt).unwrap_or(0)).collect();
-        (debts.len() == subjects.len()).then(|| Verdict::new(subjects, &debts, *allowed == 1))
+        believed(subjects, &answer)
     }
 
     /// Names are hashed, so that a key is short and says nothing at a glance. It is no secret: whoever knows all names can
@@ -47,5 +45,53 @@ impl Shared {
             let _ = write!(key, "{byte:02x}");
         }
         key
+    }
+}
+
+/// What an answer says, when it can be so: who is let through owes for it, and nobody is refused who has room.
+fn believed(subjects: &[Subject<'_>], answer: &[i64]) -> Option<Verdict> {
+    let (allowed, debts) = answer.split_first()?;
+    let debts = debts.iter().map(|debt| u64::try_from(*debt).ok()).collect::<Option<Vec<u64>>>()?;
+    if debts.len() != subjects.len() {
+        return None;
+    }
+    let mut both = subjects.iter().map(|subject| subject.terms).zip(debts.iter().copied());
+    let possible = match allowed {
+        1 => both.all(|(terms, debt)| (terms.interval..=terms.window).contains(&debt)),
+        0 => both.clone().all(|(terms, debt)| debt <= terms.window) && both.any(|(terms, debt)| !terms.allows(debt)),
+        _ => false,
+    };
+    possible.then(|| Verdict::new(subjects, &debts, *allowed == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Policy;
+    use super::*;
+    use crate::config::Quota;
+
+    #[test]
+    fn an_answer_that_cannot_be_is_none() {
+        let of = |policy, requests| Subject { policy, name: "ada", terms: Quota { requests, seconds: 1 }.into() };
+        let subjects = [of(Policy::Buyer, 4), of(Policy::Address, 2)];
+        let refused = |answer: &[i64]| believed(&subjects, answer).map(|verdict| verdict.refused.is_some());
+        assert_eq!(refused(&[1, 250_000, 1_000_000]), Some(false));
+        assert_eq!(refused(&[0, 0, 900_000]), Some(true));
+        for wrong in [
+            &[][..],
+            &[1],
+            &[1, 250_000],
+            &[1, 250_000, 500_000, 0],
+            &[2, 250_000, 500_000],
+            // Let through, and not counted, or over the quota.
+            &[1, 0, 500_000],
+            &[1, 250_000, 1_000_001],
+            // Refused, and there is room.
+            &[0, 0, 0],
+            &[0, -5, 900_000],
+            &[0, 0, i64::MAX],
+        ] {
+            assert_eq!(refused(wrong), None, "{wrong:?}");
+        }
     }
 }
