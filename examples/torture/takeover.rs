@@ -353,7 +353,10 @@ impl Pair {
         signal(self.server(node)?, libc::SIGCONT)?;
         let woken = Instant::now();
         while woken.elapsed() < Duration::from_secs(20) {
-            if let Ok(answer) = pool.send(&Request::get(&hold), Duration::from_secs(10)).await {
+            if let Ok(answer) = pool.send(&Request::get(&hold), Duration::from_secs(10)).await
+                // 408 says that a connection lay idle for too long, and nothing else.
+                && answer.status() != 408
+            {
                 // 404 would be what it remembers: that there is no such hold.
                 ensure!(
                     answer.status() == 503,

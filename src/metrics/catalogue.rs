@@ -274,7 +274,7 @@ catalogue! {
     JOURNAL_BYTES = gauge "stampede_journal_bytes" [backend: Of(BACKENDS)];
     /// How long reading the log back took at the start, in seconds.
     JOURNAL_RECOVERY = gauge "stampede_journal_recovery_seconds" [backend: Of(BACKENDS)];
-    /// Requests to the database that keeps the log, by statement and outcome; `unknown`: an error or no answer, so that it may have been done. Only with log.store = "scylla", as all of `stampede_cql`.
+    /// Requests to the database that keeps the log, by statement and outcome; `unknown`: an error or no answer, so that it may have been done. All of `stampede_cql` stays 0 while the log is in the data directory.
     CQL_REQUESTS = counter "stampede_cql_requests_total" [statement: Of(&crate::cql::vitals::WORDS), outcome: Of(&crate::cql::vitals::OUTCOMES)];
     /// Time spent waiting for answers to them, in whole milliseconds.
     CQL_WAITED = counter "stampede_cql_request_milliseconds_total" [statement: Of(&crate::cql::vitals::WORDS)];

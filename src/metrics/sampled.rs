@@ -1,6 +1,7 @@
 //! What others count in atomics of their own, copied when somebody scrapes.
 
 use crate::cache::{Cache, Found, Operation as CacheOperation, Outcome, State};
+use crate::cql::vitals::Vitals;
 use crate::engine::Engine;
 use crate::feed::Queue;
 use crate::limits::{Decision, Limits, Policy};
@@ -143,8 +144,9 @@ fn journal(families: &Families, engine: &Engine) {
 }
 
 fn cql(families: &Families, engine: &Engine) {
-    let Some(tenancy) = engine.tenancy() else { return };
-    let vitals = tenancy.cluster().vitals();
+    // With the log in the data directory all of them are there, and stay 0.
+    let none = Vitals::default();
+    let vitals = engine.tenancy().map_or(&none, |tenancy| tenancy.cluster().vitals());
     for (statement, outcome, count) in vitals.requests() {
         families.counter(&catalogue::CQL_REQUESTS, &[statement, outcome]).absolute(count);
     }
