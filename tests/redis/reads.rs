@@ -21,7 +21,9 @@ fn hot_reads_come_from_redis_with_version_and_age() {
     let fields = |document: &Value| -> Vec<String> { document.as_object().unwrap().keys().cloned().collect() };
     assert_eq!(fields(&cached), fields(&own), "the same document");
     assert_eq!((&cached["available"], &cached["version"]), (&own["available"], &own["version"]));
-    assert_eq!((own["max_age_ms"].as_u64(), cached["max_age_ms"].as_u64()), (Some(10_000), Some(30_000)));
+    // The first one may have come from Redis as well: what has changed is published within milliseconds.
+    assert!(matches!(own["max_age_ms"].as_u64(), Some(10_000 | 30_000)), "{own}");
+    assert_eq!(cached["max_age_ms"].as_u64(), Some(30_000));
     assert!(cached["age_ms"].as_u64().unwrap() <= 30_000);
 
     // A change is there soon, although what stood there before would be young enough for long.
