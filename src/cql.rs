@@ -5,7 +5,7 @@
 //! mirror of the log and the store that is fed from it; both can be filled again from here.
 //!
 //! [`open()`] takes the log over; [`Tenancy`] is the time until somebody else does; a process that waits for its turn
-//! follows the log ([`standby`]). docs/adr/0012 says why it is so, docs/cluster.md how to run it.
+//! follows the log ([`standby`]). docs/adr/0013 says why it is so, docs/cluster.md how to run it.
 
 mod archive;
 mod cluster;
