@@ -83,7 +83,8 @@ class Shop {
     }
     if (buying && this.fault === 'is slow') await new Promise((wake) => setTimeout(wake, 150));
     if (buying && this.fault === 'freezes') await new Promise((wake) => setTimeout(wake, 3000));
-    if (buying && this.once('hangs up')) return request.socket.destroy();
+    // In the middle of an answer: before it, a client takes the connection for one that had been idle for too long.
+    if (buying && this.once('hangs up')) return request.socket.end('HTTP/1.1 201 Created\r\ncontent-length: 99\r\n\r\n{');
     if (buying && this.once('is busy without saying until when')) {
       return reply(response, 503, problem(503, 'overloaded'), PROBLEM);
     }
