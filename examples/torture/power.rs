@@ -100,13 +100,18 @@ impl Shadow {
         ("TORTURE_SHADOW".to_owned(), text(&self.dir))
     }
 
-    /// Links to all files, so that their bytes outlive their names.
+    /// Links to all files that have none, so that their bytes outlive their names. The shim makes them for new files; a
+    /// kill may come right before.
     fn keep(&self, folder: &Path) -> io::Result<()> {
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
-            match entry.file_type()?.is_dir() {
-                true => self.keep(&entry.path())?,
-                false => fs::hard_link(entry.path(), self.live(entry.metadata()?.ino()))?,
+            if entry.file_type()?.is_dir() {
+                self.keep(&entry.path())?;
+                continue;
+            }
+            match fs::hard_link(entry.path(), self.live(entry.metadata()?.ino())) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                linked => linked?,
             }
         }
         Ok(())
@@ -121,6 +126,7 @@ impl Shadow {
         self.read_names()?;
         let mut now = Names::new();
         scan(&self.data, &mut now)?;
+        self.keep(&self.data)?;
         let fresh = self.data.with_file_name("data.cut");
         let mut lost = Lost::default();
         let root = fs::metadata(&self.data)?.ino();
