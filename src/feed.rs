@@ -25,6 +25,7 @@ use stampede_actors::order::Step;
 use stampede_actors::record::Position;
 use stampede_actors::time::Timestamp;
 use std::fmt;
+use std::str::FromStr;
 
 /// The log of a process that keeps its own; every shard writes there.
 pub const EMBEDDED_LOG: u16 = 0;
@@ -43,6 +44,20 @@ pub struct MessageId {
 impl fmt::Display for MessageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}/{}", self.log, self.seq, self.index)
+    }
+}
+
+impl FromStr for MessageId {
+    type Err = ();
+    fn from_str(text: &str) -> Result<MessageId, ()> {
+        let mut parts = text.split('/');
+        let mut next = || parts.next().ok_or(());
+        let id = MessageId {
+            log: next()?.parse().map_err(drop)?,
+            seq: next()?.parse().map_err(drop)?,
+            index: next()?.parse().map_err(drop)?,
+        };
+        if parts.next().is_some() { Err(()) } else { Ok(id) }
     }
 }
 
