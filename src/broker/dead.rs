@@ -150,7 +150,8 @@ async fn channel(connection: &Connection) -> Result<Channel, Trouble> {
 }
 
 fn letter(body: &[u8], properties: &BasicProperties) -> Letter {
-    let text = |text: &Option<lapin::types::ShortString>| text.as_ref().map(|t| t.as_str().to_owned()).unwrap_or_default();
+    let text =
+        |text: &Option<lapin::types::ShortString>| text.as_ref().map(|t| t.as_str().to_owned()).unwrap_or_default();
     let headers: Vec<_> =
         properties.headers().iter().flatten().map(|(name, value)| (name.as_str().to_owned(), said(value))).collect();
     let reason = headers.iter().find(|(name, _)| name == "x-first-death-reason").map(|(_, reason)| reason.clone());

@@ -272,8 +272,7 @@ impl Link {
 }
 
 /// Deliveries of a kind of work; `None` at the end.
-type BoxConsumer =
-    futures_util::stream::BoxStream<'static, (Work, Option<Result<lapin::message::Delivery, Trouble>>)>;
+type BoxConsumer = futures_util::stream::BoxStream<'static, (Work, Option<Result<lapin::message::Delivery, Trouble>>)>;
 
 fn of_work(work: Work, consumer: Consumer) -> BoxConsumer {
     let deliveries = consumer.map(move |delivery| {
@@ -308,12 +307,7 @@ pub(super) async fn within<T>(
     timeout(PATIENCE, work).await.unwrap_or(Err(Trouble::TooSlow(what, PATIENCE)))
 }
 
-async fn publish(
-    channel: &Channel,
-    exchange: &str,
-    message: &Message,
-    confirms: &mut Confirms,
-) -> Result<(), Trouble> {
+async fn publish(channel: &Channel, exchange: &str, message: &Message, confirms: &mut Confirms) -> Result<(), Trouble> {
     // A step of our own SKUs never comes here.
     let Some((body, properties)) = envelope::write(message) else { return Ok(()) };
     let (id, work) = (message.id, Work::of(message.step));

@@ -63,9 +63,8 @@ pub async fn declare(channel: &Channel, settings: &Rabbitmq) -> Result<Names, Tr
     let names = Names::new(&settings.namespace);
     for exchange in [names.exchange(), names.dead_exchange()] {
         let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let declared = channel
-            .exchange_declare(short(&exchange), ExchangeKind::Direct, options, FieldTable::default())
-            .await;
+        let declared =
+            channel.exchange_declare(short(&exchange), ExchangeKind::Direct, options, FieldTable::default()).await;
         declared.map_err(|error| Trouble::at(&exchange, &error))?;
     }
     for work in WORKS {

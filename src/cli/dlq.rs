@@ -1,9 +1,9 @@
 //! `stampede dlq`: dead letters of RabbitMQ, looked at, sent to work again, or thrown away.
 
-use crate::broker::dead::{DeadLetters, Deed, Letter, MOST};
 use crate::broker::Work;
-use crate::cli::{Exit, Outcome, Stop, out};
+use crate::broker::dead::{DeadLetters, Deed, Letter, MOST};
 use crate::cli::worker::Kind;
+use crate::cli::{Exit, Outcome, Stop, out};
 use crate::config::{Config, Flags};
 use anyhow::anyhow;
 use clap::Subcommand;

@@ -48,8 +48,8 @@ pub fn run(args: &Args) -> Outcome {
     let addresses = addresses.map_err(|error| Stop::new(Exit::Usage, anyhow!(error)))?;
     serve::prepare(&config)?;
     let works = Works { payment: args.kind == Kind::Payment, fulfilment: args.kind == Kind::Fulfilment };
-    let listener =
-        TcpListener::bind(config.ops.bind).with_context(|| format!("ops.bind: cannot listen on {}", config.ops.bind))?;
+    let listener = TcpListener::bind(config.ops.bind)
+        .with_context(|| format!("ops.bind: cannot listen on {}", config.ops.bind))?;
     let at = listener.local_addr()?;
     let operations = operations::start(listener)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

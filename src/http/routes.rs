@@ -3,7 +3,9 @@
 use crate::http::app::App;
 use crate::http::call::bind;
 use crate::http::spec::Spec;
-use crate::http::{attention, audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream, work};
+use crate::http::{
+    attention, audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream, work,
+};
 use actix_web::web::ServiceConfig;
 use std::rc::Rc;
 

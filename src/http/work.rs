@@ -11,7 +11,9 @@ use crate::http::reply::Reply;
 use crate::http::spec::{Spec, json, of};
 use crate::http::wire::Amount;
 use crate::workflows::wire::OutsideStep;
-use crate::workflows::{self, Call as ProviderCall, End, Errand, Opened, Operation, PaymentErrand, Request, RequestLine};
+use crate::workflows::{
+    self, Call as ProviderCall, End, Errand, Opened, Operation, PaymentErrand, Request, RequestLine,
+};
 use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{LocationId, OpId, OrderId, Reference, SkuId};
@@ -275,16 +277,18 @@ pub async fn ship(mut call: Call) -> Answer {
 impl From<Errand> for ErrandBody {
     fn from(errand: Errand) -> ErrandBody {
         match errand {
-            Errand::Pay(PaymentErrand { call, perhaps_made, key_forgotten, units_gone }) => ErrandBody::Pay(PayErrand {
-                reference: call.reference,
-                operation: call.operation.word().to_owned(),
-                amount: call.amount.into(),
-                payment_token: call.token,
-                on: call.on,
-                perhaps_made,
-                key_forgotten,
-                units_gone,
-            }),
+            Errand::Pay(PaymentErrand { call, perhaps_made, key_forgotten, units_gone }) => {
+                ErrandBody::Pay(PayErrand {
+                    reference: call.reference,
+                    operation: call.operation.word().to_owned(),
+                    amount: call.amount.into(),
+                    payment_token: call.token,
+                    on: call.on,
+                    perhaps_made,
+                    key_forgotten,
+                    units_gone,
+                })
+            }
             Errand::Ship(requests) => ErrandBody::Ship(requests.into_iter().map(ShipErrand::from).collect()),
             Errand::CallOff(call_off) => {
                 let part = |part: LinePart| CallOffPart { line: part.line, location: part.location, units: part.units };

@@ -11,8 +11,8 @@ use crate::metrics::families::{self, Families};
 use crate::store;
 use crate::workflows::{self, Operation, PaymentOutcome};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// Copies what rate limits count, and what goes to Redis; zero where that is not used.
 pub fn sample_limits(limits: &Limits, cache: Option<&Cache>) {

@@ -1,8 +1,8 @@
 //! One message on its way: read the order, do the step if it is still open, report what became of it.
 
 use super::batch::{Batch, Batched, Want};
-use super::provider::{Call, Found};
 use super::errand::Errand;
+use super::provider::{Call, Found};
 use super::warehouse::{CallOff, Request};
 use super::{Terms, fulfilment, payment, stock};
 use crate::feed::{Message, Queue};

@@ -44,7 +44,8 @@ async fn look(config: &Config) -> Result<Vec<Finding>, Trouble> {
     times.sort_unstable();
     let (p50, slowest) = (times[ROUNDS / 2], times[ROUNDS - 1]);
     let namespace = &config.rabbitmq.namespace;
-    let queues = Finding::ok("rabbitmq use", format!("exchanges and queues {namespace}.* are there, and as they should be"));
+    let queues =
+        Finding::ok("rabbitmq use", format!("exchanges and queues {namespace}.* are there, and as they should be"));
     let detail = format!("p50 {p50:.2?}, slowest {slowest:.2?} ({ROUNDS} rounds)");
     let latency = if p50 > SLOW {
         Finding::warn("rabbitmq latency", detail, "put it nearer: each payment waits for several of these")
@@ -53,7 +54,11 @@ async fn look(config: &Config) -> Result<Vec<Finding>, Trouble> {
     };
     let dead: u64 = counts.iter().map(|(_, _, dead)| dead).sum();
     let dead = if dead > 0 {
-        Finding::warn("rabbitmq dead", format!("{dead} dead letters"), "stampede dlq ls payment; stampede dlq ls fulfilment")
+        Finding::warn(
+            "rabbitmq dead",
+            format!("{dead} dead letters"),
+            "stampede dlq ls payment; stampede dlq ls fulfilment",
+        )
     } else {
         Finding::ok("rabbitmq dead", "no dead letters")
     };
@@ -68,7 +73,9 @@ fn told(name: &'static str, url: &str, trouble: &Trouble) -> Finding {
         Trouble::TooOld(..) => "upgrade it; until then orders go on and their payments wait",
         Trouble::Login => "rabbitmqctl change_password USER PASSWORD, or correct rabbitmq.url",
         Trouble::NoHost(_) => "rabbitmqctl add_vhost NAME, and rabbitmqctl set_permissions -p NAME USER '.*' '.*' '.*'",
-        Trouble::NoRight { .. } => "rabbitmqctl set_permissions -p VHOST USER '^NAMESPACE\\..*' '^NAMESPACE\\..*' '^NAMESPACE\\..*'",
+        Trouble::NoRight { .. } => {
+            "rabbitmqctl set_permissions -p VHOST USER '^NAMESPACE\\..*' '^NAMESPACE\\..*' '^NAMESPACE\\..*'"
+        }
         Trouble::Foreign { .. } => "rabbitmqctl delete_queue NAME when it is empty, or another rabbitmq.namespace",
     };
     Finding::red(name, format!("{url}: {trouble}"), fix)
