@@ -25,6 +25,7 @@ use crate::feed::{Message, MessageId, Queue};
 use parking_lot::Mutex;
 use session::Link;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 
@@ -48,12 +49,24 @@ pub struct Port {
 
 /// Where messages go out.
 #[derive(Debug)]
-pub struct Outbox(mpsc::Sender<Message>);
+pub struct Outbox {
+    messages: mpsc::Sender<Message>,
+    vitals: Arc<Vitals>,
+}
 
 impl Outbox {
+    /// Is there no use in asking again now? While RabbitMQ is away, or others wait there, an earlier message of the same
+    /// step waits as well, or its turn would not come before that of others: repeats would only make the queue longer,
+    /// and with it all answers later, so that more is asked again. The order asks by itself when that is over.
+    #[must_use]
+    pub fn is_waiting(&self, queue: Queue) -> bool {
+        let ready = self.vitals.work(queue).map_or(0, |work| work.ready.load(Relaxed));
+        ready > 0 || !self.vitals.up.load(Relaxed)
+    }
+
     /// Publishes a message, in a while at the latest. The feed hands out no more of them than there is room for here.
     pub fn publish(&self, message: Message) {
-        if let Err(error) = self.0.try_send(message) {
+        if let Err(error) = self.messages.try_send(message) {
             // The thread is gone, and the process is about to say so; the log has the message.
             tracing::error!(id = %message.id, %error, "a message could not be handed to the broker's thread");
         }
@@ -76,7 +89,8 @@ impl Broker {
     pub fn start(settings: &Rabbitmq) -> std::io::Result<(Broker, Port)> {
         let (outbox, messages) = mpsc::channel(2 * settings.window);
         let (broker, inbox) = Broker::run(settings, settings.works, Some(messages))?;
-        Ok((broker, Port { outbox: Outbox(outbox), inbox }))
+        let outbox = Outbox { messages: outbox, vitals: Arc::clone(&broker.vitals) };
+        Ok((broker, Port { outbox, inbox }))
     }
 
     /// The same for a process that only works.

@@ -76,4 +76,6 @@ pub struct Message {
     pub at: Timestamp,
     /// Committed before this process started: an earlier one may have begun with it.
     pub inherited: bool,
+    /// The order asks once more, because nobody has answered.
+    pub again: bool,
 }

@@ -84,6 +84,7 @@ pub fn read(body: &[u8], properties: &BasicProperties, redelivered: bool) -> Res
         step: body.step.into(),
         at: Timestamp(body.asked_at),
         inherited: body.repeated || redelivered,
+        again: false,
     })
 }
 
@@ -119,6 +120,7 @@ mod tests {
             step,
             at: Timestamp(1_764_000_000_000_001),
             inherited: false,
+            again: false,
         }
     }
 

@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A connection that lasted so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 /// How often the queues are looked at, what is overdue is noticed, and refused messages go out again.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Before a message that nobody here can read goes back for another worker, or at last to the dead letters.
 const POISON_PAUSE: Duration = Duration::from_millis(200);
 
@@ -95,10 +95,17 @@ impl Link {
                 told = Some(trouble);
             }
             // Many servers must not come back in step.
-            let wait = sleep(pause.mul_f64(rand::random_range(0.5..1.0)));
-            tokio::select! {
-                () = wait => {}
-                _ = stop.wait_for(|stop| *stop) => return,
+            let mut wait = std::pin::pin!(sleep(pause.mul_f64(rand::random_range(0.5..1.0))));
+            loop {
+                self.vitals.unconfirmed.store(self.window.len() as u64, Relaxed);
+                tokio::select! {
+                    () = &mut wait => break,
+                    _ = stop.wait_for(|stop| *stop) => return,
+                    message = received(&mut self.messages) => match message {
+                        Some(message) => self.window.push(message),
+                        None => return,
+                    },
+                }
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }

@@ -108,6 +108,7 @@ mod tests {
             step: Step::Authorize { attempt: 1 },
             at: Timestamp(1),
             inherited: false,
+            again: false,
         }
     }
 

@@ -338,7 +338,7 @@ settings! {
     Diagnostics {
         /// Which messages: a level (error, warn, info, debug, trace), or levels by module like "info,stampede::journal=debug".
         /// Errors: unreadable, no start. Effect: debug and trace cost throughput.
-        filter: String = "diagnostics.filter", "info,actix_server=warn,fjall=warn,lsm_tree=warn";
+        filter: String = "diagnostics.filter", "info,actix_server=warn,fjall=warn,lapin=off,lsm_tree=warn";
         /// "text" for people, "json" for collectors; "auto" is text on a terminal.
         /// Effect: none on anything else.
         format: Format = "diagnostics.format", "auto";

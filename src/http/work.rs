@@ -226,6 +226,7 @@ pub async fn open(mut call: Call) -> Answer {
         step: body.step.into(),
         at: engine.now(),
         inherited: body.repeated,
+        again: false,
     };
     let terms = engine.workflow_terms();
     match workflows::open(message, terms, || engine.now()).await {
