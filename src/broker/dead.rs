@@ -69,8 +69,9 @@ impl DeadLetters {
         let channel = channel(&self.connection).await?;
         let mut counts = Vec::new();
         for work in WORKS {
-            let ready = topology::count(&channel, &self.names.queue(work)).await?;
-            counts.push((work, ready, topology::count(&channel, &self.names.dead_queue(work)).await?));
+            let (queue, dead) = (self.names.queue(work), self.names.dead_queue(work));
+            let ready = within("counting messages", topology::count(&channel, &queue)).await?;
+            counts.push((work, ready, within("counting dead letters", topology::count(&channel, &dead)).await?));
         }
         Ok(counts)
     }

@@ -129,10 +129,14 @@ impl Link {
         let connection = within("connecting", connect(&self.settings)).await?;
         let channel = within("opening a channel", open(&connection)).await?;
         let names = within("declaring the queues", topology::declare(&channel, &self.settings)).await?;
-        let confirming = channel.confirm_select(ConfirmSelectOptions::default()).await;
-        confirming.map_err(|error| Trouble::at(&names.exchange(), &error))?;
+        let confirming = async {
+            let confirming = channel.confirm_select(ConfirmSelectOptions::default()).await;
+            confirming.map_err(|error| Trouble::at(&names.exchange(), &error))
+        };
+        within("asking for confirms", confirming).await?;
         let looking = within("opening a channel", open(&connection)).await?;
-        let mut consumers = self.consume(&connection, &names).await?;
+        // A queue whose nodes have just come back answers when they have elected their leader.
+        let mut consumers = within("beginning to consume", self.consume(&connection, &names)).await?;
         self.vitals.connections.fetch_add(1, Relaxed);
         self.vitals.up.store(true, Relaxed);
         tracing::info!(rabbitmq = %self.settings.url, version, waiting = self.window.len(), "RabbitMQ answers");
