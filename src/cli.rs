@@ -2,6 +2,7 @@
 
 pub mod completions;
 pub mod dev;
+pub mod dlq;
 pub mod doctor;
 pub mod explain;
 pub mod export;
@@ -14,6 +15,7 @@ pub mod out;
 pub mod schema;
 pub mod serve;
 pub mod verify;
+pub mod worker;
 
 use crate::config::ConfigError;
 use crate::cql;
@@ -131,7 +133,11 @@ enum Command {
     Schema(schema::Args),
     /// Tell a stand-by to take over from the owner of the commit log in ScyllaDB.
     Takeover(schema::Takeover),
-    /// Check this machine: ports, limits, clock, disk, memory, data directory, Redis.
+    /// Work on payment or fulfilment steps out of RabbitMQ, beside the server.
+    Worker(worker::Args),
+    /// Look at RabbitMQ's dead letters, send them to work again, or throw them away.
+    Dlq(dlq::Args),
+    /// Check this machine: ports, limits, clock, disk, memory, data directory, ScyllaDB, RabbitMQ, Redis.
     Doctor(doctor::Args),
     /// Ask a running server whether it takes requests: exit code 0 when it does, else 3.
     Health(health::Args),
@@ -164,6 +170,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Import(args) => import::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Takeover(args) => schema::take_over(&args),
+        Command::Worker(args) => worker::run(&args),
+        Command::Dlq(args) => dlq::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Health(args) => health::run(&args),
         Command::Completions(args) => completions::run(&args),

@@ -13,10 +13,15 @@ pub mod value;
 pub use flags::Flags;
 pub use layers::{ConfigError, Layers, Source};
 pub use settings::*;
-pub use value::{Backend, Bytes, CacheKind, Format, Placement, Proxies, Quota, Rate, RedisUrl};
+pub use value::{
+    AmqpUrl, Backend, BrokerKind, Bytes, CacheKind, Format, Placement, Proxies, Quota, Rate, RedisUrl, Works,
+};
 
 use stampede_actors::time::Span;
 use std::time::Duration;
+
+/// Longest that `rabbitmq.window` may be: each message of it is kept in memory.
+const MOST_UNCONFIRMED: usize = 65_536;
 
 impl Config {
     /// Reads file, environment and flags, in this order.
@@ -52,6 +57,7 @@ impl Config {
             ("store.flush-every", self.store.flush_every),
             ("passivate.after", self.passivate.after),
             ("redis.timeout", self.redis.timeout),
+            ("rabbitmq.confirm-within", self.rabbitmq.confirm_within),
             ("cql.timeout", self.cql.timeout),
             ("cql.beat-every", self.cql.beat_every),
         ];
@@ -70,6 +76,10 @@ impl Config {
             ("limits.keys", self.limits.keys),
             ("payment.attempts", self.payment.attempts as usize),
             ("cql.bucket-frames", self.cql.bucket_frames),
+            ("rabbitmq.window", self.rabbitmq.window),
+            ("rabbitmq.prefetch", self.rabbitmq.prefetch),
+            ("rabbitmq.delivery-limit", self.rabbitmq.delivery_limit),
+            ("rabbitmq.queue-messages", self.rabbitmq.queue_messages),
         ];
         for (name, value) in at_least_one {
             if value == 0 {
@@ -98,8 +108,17 @@ impl Config {
             complain("redis.reads-max-age must not be longer than 1m".into());
         }
         let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        if !(1..=32).contains(&self.redis.namespace.len()) || !self.redis.namespace.bytes().all(good) {
-            complain("redis.namespace must be 1 to 32 of a-z, 0-9, - and _".into());
+        let namespaces = [("redis.namespace", &self.redis.namespace), ("rabbitmq.namespace", &self.rabbitmq.namespace)];
+        for (name, value) in namespaces {
+            if !(1..=32).contains(&value.len()) || !value.bytes().all(good) {
+                complain(format!("{name} must be 1 to 32 of a-z, 0-9, - and _"));
+            }
+        }
+        if self.rabbitmq.prefetch > usize::from(u16::MAX) {
+            complain(format!("rabbitmq.prefetch must be at most {}", u16::MAX));
+        }
+        if self.rabbitmq.window > MOST_UNCONFIRMED {
+            complain(format!("rabbitmq.window must be at most {MOST_UNCONFIRMED}"));
         }
         // Names that go into statements as they are.
         let name = |text: &str, more: &[u8]| {

@@ -8,6 +8,7 @@
 pub mod books;
 pub mod buyer;
 pub mod charges;
+pub mod cluster;
 pub mod crowd;
 #[cfg(test)]
 mod fake;

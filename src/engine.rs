@@ -7,6 +7,7 @@ mod clock;
 mod frames;
 mod health;
 mod ids;
+pub mod outside;
 mod pulse;
 mod standby;
 mod start;
@@ -21,6 +22,7 @@ pub use ids::Ids;
 pub use standby::Standby;
 pub use start::{Error, Recovered};
 
+use crate::broker::Broker;
 use crate::config::{Config, Placement};
 use crate::cql::{Cluster, NotOurs, Tenancy};
 use crate::feed::Inlet;
@@ -57,9 +59,11 @@ pub(crate) struct Inner {
     projection: worker::Handle,
     projection_worker: Mutex<Option<worker::Worker>>,
     workflows: WorkflowThread,
+    /// RabbitMQ, when it is used.
+    broker: Option<Broker>,
     changes: Option<Arc<Inlet>>,
     /// The stores of the simulated outside parties.
-    outside: [store::Failure; 2],
+    outside: Vec<store::Failure>,
     /// Kept so that its lanes live: shards on threads of their own.
     arbiters: Mutex<Vec<actix_rt::Arbiter>>,
     log_thread: Mutex<Option<journal::LogThread>>,
@@ -214,6 +218,18 @@ impl Engine {
         &self.0.workflows
     }
 
+    /// Pace and patience of the workflows.
+    #[must_use]
+    pub fn workflow_terms(&self) -> crate::workflows::Terms {
+        outside::workflows_config(&self.0.config).terms
+    }
+
+    /// RabbitMQ, when it is used.
+    #[must_use]
+    pub fn broker(&self) -> Option<&Broker> {
+        self.0.broker.as_ref()
+    }
+
     /// Committed frames, for whoever publishes availability; `None` when nobody is to.
     #[must_use]
     pub fn changes(&self) -> Option<&Arc<Inlet>> {
@@ -260,7 +276,7 @@ impl Engine {
     /// Ends the workflows: no new step is begun, those in progress may end. Call it while the workers still run, since
     /// steps ask entities there. Blocks for as long as that takes, some seconds at most.
     pub fn stop_workflows(&self) {
-        self.0.workflows.stop();
+        self.0.stop_workflows();
     }
 
     /// Stops everything else in order, after the workers: the log (sealed, with its head in the superblock), then the
@@ -308,10 +324,18 @@ impl Inner {
         });
     }
 
+    /// What was delivered and is not settled when the workflows have ended goes back to its queue.
+    fn stop_workflows(&self) {
+        self.workflows.stop();
+        if let Some(broker) = &self.broker {
+            broker.stop();
+        }
+    }
+
     fn shut_down(&self) {
         self.draining.store(true, Ordering::SeqCst);
         self.stopping.store(true, Ordering::SeqCst);
-        self.workflows.stop();
+        self.stop_workflows();
         if let Some(thread) = self.upkeep.lock().take()
             && thread.join().is_err()
         {

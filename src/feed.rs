@@ -25,6 +25,7 @@ use stampede_actors::order::Step;
 use stampede_actors::record::Position;
 use stampede_actors::time::Timestamp;
 use std::fmt;
+use std::str::FromStr;
 
 /// The log of a process that keeps its own; every shard writes there.
 pub const EMBEDDED_LOG: u16 = 0;
@@ -46,6 +47,20 @@ impl fmt::Display for MessageId {
     }
 }
 
+impl FromStr for MessageId {
+    type Err = ();
+    fn from_str(text: &str) -> Result<MessageId, ()> {
+        let mut parts = text.split('/');
+        let mut next = || parts.next().ok_or(());
+        let id = MessageId {
+            log: next()?.parse().map_err(drop)?,
+            seq: next()?.parse().map_err(drop)?,
+            index: next()?.parse().map_err(drop)?,
+        };
+        if parts.next().is_some() { Err(()) } else { Ok(id) }
+    }
+}
+
 /// An order has opened a step: somebody should do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message {
@@ -61,4 +76,6 @@ pub struct Message {
     pub at: Timestamp,
     /// Committed before this process started: an earlier one may have begun with it.
     pub inherited: bool,
+    /// The order asks once more, because nobody has answered.
+    pub again: bool,
 }

@@ -32,6 +32,7 @@ pub mod stock;
 pub mod stream;
 mod tally;
 pub mod wire;
+pub mod work;
 
 use crate::cache::Cache;
 use crate::config::Config;

@@ -1,6 +1,7 @@
 //! The server: configuration, command line, HTTP, log, store, feed and workflows around the domain in `actors/`.
 
 pub mod bench;
+pub mod broker;
 pub mod cache;
 pub mod cli;
 pub mod client;
@@ -21,4 +22,5 @@ pub mod load;
 pub mod metrics;
 pub mod store;
 pub mod verify;
+pub mod worker;
 pub mod workflows;

@@ -9,8 +9,10 @@
 //! logged timer asks again.
 
 mod batch;
+mod errand;
 mod fulfilment;
 mod job;
+mod not_here;
 mod payment;
 pub mod provider;
 mod run;
@@ -19,9 +21,14 @@ mod stock;
 mod thread;
 mod vitals;
 pub mod warehouse;
+pub mod wire;
 
+pub use errand::{Errand, Opened, open};
 pub use job::{Ask, End, Job, Reply, Turn};
+pub use not_here::NotHere;
+pub use payment::PaymentErrand;
 pub use provider::{Call, Callback, Found, Operation, PaymentProvider};
+pub use run::{Elsewhere, Entities, World};
 pub use thread::{Parts, Stopped, WorkflowThread};
 pub use vitals::{PaymentOutcome, QueueVitals, Vitals};
 pub use warehouse::{CallOff, Dispatched, Request, RequestLine, Warehouse};

@@ -42,7 +42,7 @@ fn what_was_acknowledged_survives_ten_kills() {
             sleep(Duration::from_millis(500 + 70 * u64::from(kill))).await;
             server.kill().unwrap();
             let acknowledged = shop.ledger.borrow().orders().len();
-            let books = Books::read(&setup.data).unwrap();
+            let books = Books::read(&setup.data, &setup.data).unwrap();
             assert_eq!(books.violations(), &[] as &[String], "after kill {kill}");
             for order in &shop.ledger.borrow().orders()[..acknowledged] {
                 let wants = order.wants.iter().map(|want| (shop.shelves[want.sku].sku.clone(), want.units)).collect();
@@ -63,7 +63,7 @@ fn what_was_acknowledged_survives_ten_kills() {
         assert!(settled.await.unwrap(), "not settled");
         server.stop(Duration::from_secs(30)).await.unwrap();
 
-        let books = Books::read(&setup.data).unwrap();
+        let books = Books::read(&setup.data, &setup.data).unwrap();
         let (ledger, stats) = (shop.ledger.borrow(), shop.stats.borrow());
         assert!(ledger.orders().len() > 200 && stats.sent_again > 0, "there was something to lose: {stats:?}");
         let in_line = rush.in_line();

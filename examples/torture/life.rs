@@ -32,7 +32,7 @@ static FORKS: RwLock<()> = RwLock::new(());
 /// Reads everything back from the directory of a server that has ended.
 pub fn books(data: &Path) -> anyhow::Result<Books> {
     let _no_forks = FORKS.write().unwrap_or_else(PoisonError::into_inner);
-    Books::read(data)
+    Books::read(data, data)
 }
 
 /// See the module.

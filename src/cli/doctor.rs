@@ -3,6 +3,7 @@
 pub mod checks;
 pub mod cql;
 pub mod disk;
+pub mod rabbitmq;
 pub mod redis;
 pub mod system;
 

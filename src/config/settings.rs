@@ -4,7 +4,7 @@
 //! what makes the server refuse to start, and the effect of a larger or smaller value.
 
 use super::layers::Reader;
-use super::value::{Backend, Bytes, CacheKind, Format, Placement, Proxies, Rate, RedisUrl};
+use super::value::{AmqpUrl, Backend, BrokerKind, Bytes, CacheKind, Format, Placement, Proxies, Rate, RedisUrl, Works};
 use crate::workflows::simulated::Faults;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -306,11 +306,39 @@ settings! {
         namespace: String = "redis.namespace", "stampede";
     }
 
+    /// RabbitMQ, when `broker` is "rabbitmq".
+    Rabbitmq {
+        /// Where it is: `amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST]`; `%2f` is the virtual host `/`. The password is never shown; the environment keeps it out of the list of processes.
+        /// Errors: unreadable, or amqps:// (TLS is left to a proxy beside it), no start. Effect: while nobody answers there, orders go on and their payments wait.
+        url: AmqpUrl = "rabbitmq.url", "amqp://127.0.0.1:5672/%2f";
+        /// What the names of its exchanges and queues begin with. A shop's server and its workers have the same one.
+        /// Errors: not 1 to 32 of a-z, 0-9, - and _, no start. Effect: lets several shops use one RabbitMQ.
+        namespace: String = "rabbitmq.namespace", "stampede";
+        /// Which steps the server itself takes out of the queues again: "payment,fulfilment", one of them, or "none".
+        /// Effect: what is not named needs a process of `stampede worker`.
+        works: Works = "rabbitmq.works", "payment,fulfilment";
+        /// Messages of a kind that may be published and not confirmed yet.
+        /// Errors: 0 or over 65536, no start. Effect: larger publishes faster, and more is published again after an outage.
+        window: usize = "rabbitmq.window", "1024";
+        /// Messages of a kind that a process works on at once.
+        /// Errors: 0 or over 65535, no start. Effect: larger asks provider and warehouse more at once.
+        prefetch: usize = "rabbitmq.prefetch", "256";
+        /// A message that is not confirmed for so long is published again, over a new connection.
+        /// Errors: zero, no start. Effect: shorter finds a broker that hangs sooner, and publishes twice more often.
+        confirm_within: Duration = "rabbitmq.confirm-within", "30s";
+        /// A message that came back so often goes to the dead letters.
+        /// Errors: 0, or a queue that was made with another one, no work until it is made again. Effect: see `stampede dlq`.
+        delivery_limit: usize = "rabbitmq.delivery-limit", "20";
+        /// Messages that a queue holds; beyond it RabbitMQ refuses and they wait in the log.
+        /// Errors: as rabbitmq.delivery-limit. Effect: bounds the broker's disk, some 500 bytes each.
+        queue_messages: usize = "rabbitmq.queue-messages", "1000000";
+    }
+
     /// What the server says about itself on standard error.
     Diagnostics {
         /// Which messages: a level (error, warn, info, debug, trace), or levels by module like "info,stampede::journal=debug".
         /// Errors: unreadable, no start. Effect: debug and trace cost throughput.
-        filter: String = "diagnostics.filter", "info,actix_server=warn,fjall=warn,lsm_tree=warn";
+        filter: String = "diagnostics.filter", "info,actix_server=warn,fjall=warn,lapin=off,lsm_tree=warn";
         /// "text" for people, "json" for collectors; "auto" is text on a terminal.
         /// Effect: none on anything else.
         format: Format = "diagnostics.format", "auto";
@@ -336,6 +364,9 @@ settings! {
         /// What rate limits and hot reads may use beside this process: "in-process" nothing, "redis" the one at redis.url.
         /// Effect: "redis" makes limits hold over all servers that share it; it decides nothing, and losing it loses nothing.
         cache: CacheKind = "cache", "in-process";
+        /// Who carries the steps of payment and fulfilment to their workers: "in-process" nobody else, "rabbitmq" the one at rabbitmq.url.
+        /// Effect: with "rabbitmq" workers can be processes of their own; it decides nothing, and orders go on without it.
+        broker: BrokerKind = "broker", "in-process";
         /// After a start nothing expires until waiting results are in, at most this long.
         /// Effect: longer is kinder to payments that succeeded while the server was down.
         start_grace: Duration = "start-grace", "30s";
@@ -388,7 +419,7 @@ macro_rules! config {
 config! {
     api: Api, ops: Ops, holds: Holds, carts: Carts, payment: Payment, fulfilment: Fulfilment, idempotency: Idempotency,
     log: Log, cql: Cql, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, limits: Limits,
-    redis: Redis, diagnostics: Diagnostics;
-    data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, cache: CacheKind,
+    redis: Redis, rabbitmq: Rabbitmq, diagnostics: Diagnostics;
+    data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, cache: CacheKind, broker: BrokerKind,
     start_grace: Duration, faults: Faults, measure: bool,
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use network::{Proxies, Quota, Rate, RedisUrl};
+pub use network::{AmqpUrl, Proxies, Quota, Rate, RedisUrl};
 
 /// A kind of value that a setting can have.
 pub trait Value: Sized {
@@ -61,6 +61,24 @@ pub enum CacheKind {
     InProcess,
     /// A Redis that servers share.
     Redis,
+}
+
+/// Who carries the steps of payment and fulfilment to their workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrokerKind {
+    /// This process alone.
+    InProcess,
+    /// RabbitMQ, with workers in this process or in others.
+    RabbitMq,
+}
+
+/// Which kinds of work the server itself takes out of RabbitMQ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Works {
+    /// Steps of the payment provider.
+    pub payment: bool,
+    /// Steps of the warehouse.
+    pub fulfilment: bool,
 }
 
 /// Where the commit log is kept.
@@ -146,6 +164,35 @@ impl Value for CacheKind {
             "redis" => Ok(CacheKind::Redis),
             _ => Err("in-process or redis".into()),
         }
+    }
+}
+
+impl Value for BrokerKind {
+    const KIND: &'static str = "in-process|rabbitmq";
+    fn parse(text: &str) -> Result<BrokerKind, String> {
+        match text {
+            "in-process" => Ok(BrokerKind::InProcess),
+            "rabbitmq" => Ok(BrokerKind::RabbitMq),
+            _ => Err("in-process or rabbitmq".into()),
+        }
+    }
+}
+
+impl Value for Works {
+    const KIND: &'static str = "payment,fulfilment|none";
+    fn parse(text: &str) -> Result<Works, String> {
+        let mut works = Works { payment: false, fulfilment: false };
+        if text == "none" {
+            return Ok(works);
+        }
+        for word in text.split(',') {
+            match word.trim() {
+                "payment" => works.payment = true,
+                "fulfilment" => works.fulfilment = true,
+                _ => return Err("payment, fulfilment, both with a comma between them, or none".into()),
+            }
+        }
+        Ok(works)
     }
 }
 

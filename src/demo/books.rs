@@ -61,12 +61,13 @@ impl Books {
         self.violations.extend(violations);
     }
 
-    /// Reads everything back from the data directory of a server that has stopped.
+    /// Reads everything back: the log from its directory, the provider's books from the data directory of a server that has
+    /// stopped, which may be the same.
     ///
     /// # Errors
     /// When log or provider's books cannot be read, or the log is corrupt.
-    pub fn read(data: &Path) -> anyhow::Result<Books> {
-        let report = verify::verify(data, &mut |_, _| {})?;
+    pub fn read(log: &Path, data: &Path) -> anyhow::Result<Books> {
+        let report = verify::verify(log, &mut |_, _| {})?;
         let mut books = Books::default();
         let words = |finding: &Finding| {
             let Violation { invariant, entity, detail } = &finding.violation;
@@ -74,7 +75,7 @@ impl Books {
         };
         books.verified(report.audit.evaluated, report.findings.iter().map(words).collect());
         let disk: SharedDisk = Arc::new(RealDisk);
-        let mut reader = Log::inspect(&disk, data)?.log.read_from(Position(1))?;
+        let mut reader = Log::inspect(&disk, log)?.log.read_from(Position(1))?;
         while let Some(frame) = reader.next()? {
             frame.records.iter().for_each(|record| books.record(record));
         }

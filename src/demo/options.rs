@@ -25,15 +25,51 @@ pub struct Options {
     /// Sells what is in this stock file (as for `stampede import`) instead of --units over --skus.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["units", "skus"])]
     pub stock: Option<PathBuf>,
-    /// Kills the server with SIGKILL when so many units are ordered, or buyers have arrived, and starts it again.
+    /// Plays it on a cluster: log in Cassandra, work over RabbitMQ, limits and reads in Redis, all started on loopback by
+    /// dev/services, which installs what is missing.
+    #[arg(long)]
+    pub cluster: bool,
+    /// The script that starts them.
+    #[arg(long, value_name = "FILE", default_value = "dev/services", requires = "cluster")]
+    pub services: PathBuf,
+    /// Kills with SIGKILL when so many units are ordered, or buyers have arrived, and starts it again.
     #[arg(long, value_name = "PERCENT")]
     pub kill_at: Option<Percent>,
+    /// Who is killed; all but the server only with --cluster. One of three CQL nodes, which stays away.
+    #[arg(long, value_enum, value_name = "WHO", default_value = "server", requires = "kill_at")]
+    pub kill: Victim,
     /// Lets the simulated payment provider or warehouse fail: payment=timeout:30%.
     #[arg(long, value_name = "FAULT", value_parser = fault)]
     pub fault: Option<String>,
     /// The verdict as one last line of JSON on standard output.
     #[arg(long)]
     pub json: bool,
+}
+
+/// Who is killed in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Victim {
+    /// Stampede itself.
+    Server,
+    /// RabbitMQ.
+    Broker,
+    /// Redis.
+    Redis,
+    /// One of three nodes of the database.
+    CqlNode,
+}
+
+impl Victim {
+    /// In a sentence.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Victim::Server => "server",
+            Victim::Broker => "broker",
+            Victim::Redis => "cache",
+            Victim::CqlNode => "second CQL node",
+        }
+    }
 }
 
 /// A part of a whole: `50%`.

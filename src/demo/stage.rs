@@ -1,10 +1,11 @@
 //! The demo from beginning to end: set up, rush, kill, settle, replay, stop, read back, judge.
 
 use crate::demo::books::Books;
+use crate::demo::cluster::Cluster;
 use crate::demo::crowd::Crowd;
 use crate::demo::ledger::End;
 use crate::demo::live::{self, grouped, note};
-use crate::demo::options::{Options, Percent};
+use crate::demo::options::{Options, Percent, Victim};
 use crate::demo::rush::Rush;
 use crate::demo::server::{Server, Setup, own_cpu};
 use crate::demo::shelf;
@@ -71,7 +72,11 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
     let mut flags = FLAGS.to_vec();
     let fault = options.fault.as_ref().map(|fault| format!("--faults={fault}"));
     flags.extend(fault.as_deref());
-    let setup = Setup::new(&std::env::current_exe()?, directory, &flags)?;
+    let program = std::env::current_exe()?;
+    let cluster = cluster(options, directory, &program)?;
+    let cluster_flags = cluster.as_ref().map(Cluster::flags).transpose()?.unwrap_or_default();
+    flags.extend(cluster_flags.iter().map(String::as_str));
+    let setup = Setup::new(&program, directory, &flags)?;
     let key = crate::keys::create(&setup.data, "demo").context("cannot make an API key")?;
     let mut server = Server::start(setup.clone())?;
     let ready = server.ready(START).await?;
@@ -83,7 +88,14 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
     let shop = Rc::new(Shop::new(setup.api, CONNECTIONS, crowd, shelves));
     let rush = Rush::new(shop.clone(), options.buyers, f64::from(options.seconds));
     let show = tokio::task::spawn_local(live::show(shop.clone(), rush.clone(), options.buyers));
-    let mut guard = Guard { shop: &shop, rush: &rush, server: &mut server, killed_at: None, outage: None };
+    let mut guard = Guard {
+        shop: &shop,
+        rush: &rush,
+        server: &mut server,
+        cluster: cluster.as_ref(),
+        killed_at: None,
+        outage: None,
+    };
     let (began, cpu) = (Instant::now(), own_cpu()?);
     let settled = tokio::select! {
         settled = rush.run(SETTLE) => settled,
@@ -96,7 +108,15 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
     server.stop(STOP).await?;
     note("server stopped; reading its log back");
 
-    let books = Books::read(&setup.data)?;
+    let log = match &cluster {
+        None => setup.data.clone(),
+        Some(cluster) => {
+            let fetched = directory.join("log");
+            cluster.fetch(&program, &fetched)?;
+            fetched
+        }
+    };
+    let books = Books::read(&log, &setup.data)?;
     let (ledger, stats) = (shop.ledger.borrow(), shop.stats.borrow());
     let run = Run {
         shelves: &shop.shelves,
@@ -110,6 +130,20 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
         seed: options.seed,
     };
     Ok(run.judge(&books))
+}
+
+/// The servers of a cluster, with the tables of the log; `None`: none are wanted.
+fn cluster(options: &Options, directory: &Path, program: &Path) -> anyhow::Result<Option<Cluster>> {
+    if !options.cluster {
+        if options.kill != Victim::Server {
+            bail!("--kill {:?} needs --cluster: there is no other process to kill", options.kill);
+        }
+        return Ok(None);
+    }
+    let nodes = if options.kill == Victim::CqlNode { 3 } else { 1 };
+    let cluster = Cluster::start(&options.services, directory, nodes)?;
+    cluster.make_schema(program)?;
+    Ok(Some(cluster))
 }
 
 /// The stock file, or one made up.
@@ -148,6 +182,7 @@ struct Guard<'a> {
     shop: &'a Shop,
     rush: &'a Rush,
     server: &'a mut Server,
+    cluster: Option<&'a Cluster>,
     killed_at: Option<Instant>,
     outage: Option<Duration>,
 }
@@ -159,7 +194,7 @@ impl Guard<'_> {
             sleep(Duration::from_millis(2)).await;
             let watched = match options.kill_at {
                 Some(percent) if self.killed_at.is_none() && self.is_time(percent, options.buyers) => {
-                    self.kill_and_restart().await
+                    self.kill(options.kill).await
                 }
                 _ => self.server.alive(),
             };
@@ -180,10 +215,18 @@ impl Guard<'_> {
         ledger.units(None) + ledger.units(Some(End::Sold))
     }
 
-    async fn kill_and_restart(&mut self) -> anyhow::Result<()> {
+    async fn kill(&mut self, victim: Victim) -> anyhow::Result<()> {
         let (ordered, arrived) = (grouped(self.ordered().into()), grouped(self.rush.arrived().into()));
-        note(&format!("SIGKILL, with {ordered} units ordered and {arrived} buyers in"));
-        self.killed_at = Some(Instant::now());
+        note(&format!("SIGKILL to the {}, with {ordered} units ordered and {arrived} buyers in", victim.word()));
+        let killed_at = Instant::now();
+        self.killed_at = Some(killed_at);
+        if let (Some(cluster), true) = (self.cluster, victim != Victim::Server) {
+            cluster.kill(victim).await?;
+            // Nobody waited for it.
+            self.outage = Some(Duration::ZERO);
+            note(&format!("{} ms later the server is as it was", killed_at.elapsed().as_millis()));
+            return self.server.alive();
+        }
         self.server.kill()?;
         self.shop.forget_idle();
         self.server.restart()?;

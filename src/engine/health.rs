@@ -40,6 +40,11 @@ impl Health {
 /// What has died that settles orders, or that it settles them with.
 pub(super) fn dead_workflows(inner: &Inner) -> Option<String> {
     let thread = inner.workflows.is_finished().then(|| "the workflow thread has ended".to_owned());
+    let broker = || {
+        let ended = inner.broker.as_ref().is_some_and(crate::broker::Broker::is_finished);
+        ended.then(|| "the thread beside RabbitMQ has ended".to_owned())
+    };
+    let thread = thread.or_else(broker);
     let outside = || inner.outside.iter().find_map(store::Failure::get);
     thread.or_else(|| outside().map(|why| format!("a simulated outside party cannot write its books: {why}")))
 }

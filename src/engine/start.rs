@@ -2,7 +2,7 @@
 
 use super::clock::EngineClock;
 use super::frames::LogFrames;
-use super::{Engine, Ids, Inner, Listener, SPARE_LANES, shard_threads, upkeep};
+use super::{Engine, Ids, Inner, Listener, SPARE_LANES, outside, shard_threads, upkeep};
 use crate::clock::BootClock;
 use crate::config::{Backend, CacheKind, Config, Placement, span};
 use crate::cql::{self, Cluster, Tenancy};
@@ -12,13 +12,8 @@ use crate::feed::projection::{self, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
 use crate::journal::{self, Checkpoint, CommitListener, CommitLog, Cut, Log, LogThread, Opened, Wal};
 use crate::store::{self, DiskStore, Store};
-use crate::workflows::simulated::{
-    Books, Depot, PROVIDER_DIR, ProviderConfig, SimulatedProvider, SimulatedWarehouse, WAREHOUSE_DIR, WarehouseConfig,
-};
-use crate::workflows::{self, WorkflowThread};
 use parking_lot::Mutex;
 use stampede_actors::order;
-use stampede_actors::record::Position;
 use stampede_actors::shell::{Fabric, Lane, LaneId, Settings};
 use stampede_actors::sku;
 use stampede_actors::time::Span;
@@ -191,7 +186,8 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
     let log_thread = LogThread::start(opened.wal, opened.upkeep, queue.clone(), boot_clock.clone(), listeners)
         .map_err(Error::io("cannot start the log's thread"))?;
 
-    let (workflows, outside) = start_workflows(&config, &fabric, &log, &frames, inlet, head.position, boot_clock)?;
+    let (workflows, broker, outside) =
+        outside::start_workflows(&config, &fabric, &log, &frames, inlet, head.position, boot_clock)?;
     let arbiters = start_shard_threads(&config, &fabric);
     let recovered = Recovered {
         took: began.elapsed(),
@@ -214,6 +210,7 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
         projection: handle,
         projection_worker: Mutex::new(Some(worker)),
         workflows,
+        broker,
         changes,
         outside,
         arbiters: Mutex::new(arbiters),
@@ -401,67 +398,4 @@ fn start_shard_threads(config: &Config, fabric: &Arc<Fabric>) -> Vec<actix_rt::A
             arbiter
         })
         .collect()
-}
-
-fn start_workflows(
-    config: &Config,
-    fabric: &Arc<Fabric>,
-    log: &Arc<journal::Log>,
-    frames: &Arc<dyn FrameSource>,
-    inlet: Arc<Inlet>,
-    head: Position,
-    clock: Arc<BootClock>,
-) -> Result<(WorkflowThread, [store::Failure; 2]), Error> {
-    let kept = log.cursors().get(Cursor::NAME).copied().unwrap_or_default();
-    let (fabric, lane) = (Arc::clone(fabric), LaneId(workflow_lane(config)));
-    let books =
-        Books::open(&config.data_dir.join(PROVIDER_DIR)).map_err(Error::io("cannot open the provider's books"))?;
-    let depot = Depot::open(&config.data_dir.join(WAREHOUSE_DIR)).map_err(Error::io("cannot open the warehouse"))?;
-    let outside = [books.failure(), depot.failure()];
-    let provider = SimulatedProvider::new(provider_config(config), books, clock.clone());
-    let warehouse = SimulatedWarehouse::new(warehouse_config(config), depot);
-    let thread = WorkflowThread::start(workflows::Parts {
-        config: workflows_config(config),
-        inlet,
-        source: Arc::clone(frames),
-        cursor: Cursor::at(kept),
-        head,
-        clock,
-        provider: Arc::new(provider),
-        warehouse: Arc::new(warehouse),
-        attach: Box::new(move || drop(Lane::start(&fabric, lane))),
-    });
-    Ok((thread.map_err(Error::io("cannot start the workflow thread"))?, outside))
-}
-
-fn provider_config(config: &Config) -> ProviderConfig {
-    let (latency, timeout) = (span(config.payment.latency), span(config.payment.timeout));
-    ProviderConfig {
-        latency: (Span(latency.0 / 2), Span(latency.0 * 3 / 2)),
-        timeout,
-        slow_answer: Span(timeout.0.saturating_mul(3)).min(Span::seconds(30)),
-        key_lifetime: span(config.payment.key_lifetime),
-        faults: config.faults.clone(),
-        ..ProviderConfig::default()
-    }
-}
-
-fn warehouse_config(config: &Config) -> WarehouseConfig {
-    WarehouseConfig {
-        ships_after: config.fulfilment.auto_ship.then(|| span(config.fulfilment.latency)),
-        faults: config.faults.clone(),
-        ..WarehouseConfig::default()
-    }
-}
-
-pub(super) fn workflows_config(config: &Config) -> workflows::Config {
-    let defaults = workflows::Config::default();
-    workflows::Config {
-        terms: workflows::Terms {
-            provider_timeout: span(config.payment.timeout),
-            key_lifetime: span(config.payment.key_lifetime),
-            ..defaults.terms
-        },
-        ..defaults
-    }
 }

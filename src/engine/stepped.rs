@@ -133,7 +133,7 @@ impl Stepped {
         let writer = Writer::new(Box::new(opened.wal), Arc::clone(&queue), &journal_config, Arc::clone(&clock), heard);
         let cursor = Cursor::at(log.cursors().get(Cursor::NAME).copied().unwrap_or_default());
         let workflows = workflows::Parts {
-            config: start::workflows_config(config),
+            config: super::outside::workflows_config(config),
             inlet,
             source: Arc::clone(&frames),
             cursor: cursor.clone(),
@@ -141,6 +141,7 @@ impl Stepped {
             clock,
             provider,
             warehouse,
+            broker: None,
             attach: Box::new(|| ()),
         };
         let tender = Tender {

@@ -74,7 +74,8 @@ impl Feed {
                         let lane = &mut self.lanes[Queue::of(step) as usize];
                         if takers[Queue::of(step) as usize] && position > lane.read {
                             let id = MessageId { log: EMBEDDED_LOG, seq: frame.seq, index };
-                            lane.push(Message { id, position, order: *order, step, at: record.at, inherited });
+                            let again = matches!(event, order::Event::Asked { .. });
+                            lane.push(Message { id, position, order: *order, step, at: record.at, inherited, again });
                         }
                     } else if let order::Event::Answered { step, .. } = event
                         && inherited

@@ -36,6 +36,7 @@ const TAGS: &[(&str, &str)] = &[
     ("skus", "What is sold, and how many units can be promised."),
     ("stock", "What changes the stock by hand, and the ledger of all that moved."),
     ("fulfilment", "Units that left, and units that came back."),
+    ("work", "For workers in processes of their own, which take steps out of RabbitMQ."),
     ("audit", "The invariants in numbers."),
     ("docs", "This description."),
 ];
@@ -220,6 +221,7 @@ fn path_meaning(name: &str) -> &'static str {
         "hold" => "`hld_` and 26 characters of Crockford's base 32, drawn at random by the client.",
         "cart" => "`crt_` and 26 characters.",
         "order" => "`ord_` and 26 characters.",
+        "shipment" => "`op_` and 26 characters: the same whenever this shipment is reported.",
         _ => "A name.",
     }
 }

@@ -1,7 +1,9 @@
 //! Health and metrics, on a port and a thread of their own: they answer while the engine starts, and while it is busy.
 
+use crate::broker;
 use crate::http::app::Shared;
 use crate::metrics;
+use crate::workflows;
 use actix_web::dev::ServerHandle;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::web::{self, Data, ServiceConfig};
@@ -21,12 +23,16 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(5);
 /// What there is to report on; nothing before the engine has started.
 type Watched = Arc<OnceLock<Arc<Shared>>>;
 
+/// What a worker counts, where this process is one.
+type Working = Arc<OnceLock<(Arc<workflows::Vitals>, Arc<broker::Vitals>)>>;
+
 /// For whom this process stands by, while it does: the owner's address.
 type Standing = Arc<Mutex<Option<String>>>;
 
 /// The running operations server.
 pub struct Operations {
     watched: Watched,
+    working: Working,
     standing: Standing,
     handle: ServerHandle,
     thread: JoinHandle<()>,
@@ -39,13 +45,13 @@ pub struct Operations {
 pub fn start(listener: TcpListener) -> anyhow::Result<Operations> {
     let watched = Watched::default();
     let (started, starting) = mpsc::channel();
-    let standing = Standing::default();
-    let (state, stands) = (Arc::clone(&watched), Arc::clone(&standing));
+    let (standing, working) = (Standing::default(), Working::default());
+    let (state, stands, works) = (Arc::clone(&watched), Arc::clone(&standing), Arc::clone(&working));
     let serve = move || {
         actix_web::rt::System::new().block_on(async move {
             let app = move || {
                 let app = App::new().app_data(Data::new(Arc::clone(&state))).app_data(Data::new(Arc::clone(&stands)));
-                app.configure(routes)
+                app.app_data(Data::new(Arc::clone(&works))).configure(routes)
             };
             let server = HttpServer::new(app)
                 .workers(1)
@@ -76,13 +82,18 @@ pub fn start(listener: TcpListener) -> anyhow::Result<Operations> {
     };
     let thread = std::thread::Builder::new().name("operations".into()).spawn(serve)?;
     let handle = starting.recv().context("the operations server's thread ended")?.context("the operations server")?;
-    Ok(Operations { watched, standing, handle, thread })
+    Ok(Operations { watched, working, standing, handle, thread })
 }
 
 impl Operations {
     /// The engine has started: reports on it from now on.
     pub fn watch(&self, shared: &Arc<Shared>) {
         self.watched.get_or_init(|| Arc::clone(shared));
+    }
+
+    /// This process is a worker: reports on it from now on.
+    pub fn watch_worker(&self, workflows: Arc<workflows::Vitals>, broker: Arc<broker::Vitals>) {
+        self.working.get_or_init(|| (workflows, broker));
     }
 
     /// This process stands by for the owner at this address, or does not.
@@ -114,15 +125,19 @@ async fn live() -> HttpResponse {
 }
 
 /// The engine has started.
-async fn startup(watched: Data<Watched>) -> HttpResponse {
-    match watched.get() {
-        Some(_) => HttpResponse::Ok().json(json!({ "status": "started" })),
+async fn startup(watched: Data<Watched>, working: Data<Working>) -> HttpResponse {
+    match watched.get().map(drop).or(working.get().map(drop)) {
+        Some(()) => HttpResponse::Ok().json(json!({ "status": "started" })),
         None => HttpResponse::ServiceUnavailable().json(json!({ "status": "starting" })),
     }
 }
 
 /// The engine takes requests: check by check.
-async fn ready(watched: Data<Watched>, standing: Data<Standing>) -> HttpResponse {
+async fn ready(watched: Data<Watched>, working: Data<Working>, standing: Data<Standing>) -> HttpResponse {
+    // A worker is ready to work also while there is nothing to work on, or nobody to get it from.
+    if working.get().is_some() {
+        return HttpResponse::Ok().json(json!({ "status": "ready", "checks": [] }));
+    }
     if let Some(owner) = &*standing.lock() {
         return HttpResponse::ServiceUnavailable().json(json!({ "status": "standby", "owner": owner, "checks": [] }));
     }
@@ -138,7 +153,10 @@ async fn ready(watched: Data<Watched>, standing: Data<Standing>) -> HttpResponse
 }
 
 /// Everything that is counted.
-async fn scrape(request: HttpRequest, watched: Data<Watched>) -> HttpResponse {
+async fn scrape(request: HttpRequest, watched: Data<Watched>, working: Data<Working>) -> HttpResponse {
+    if let Some((workflows, broker)) = working.get() {
+        metrics::sampled::sample_worker(workflows, broker);
+    }
     if let Some(shared) = watched.get() {
         metrics::sampled::sample(&shared.engine, shared.streams.load(Ordering::Relaxed));
         metrics::sampled::sample_limits(&shared.limits, shared.cache.as_ref());

@@ -3,7 +3,9 @@
 use crate::http::app::App;
 use crate::http::call::bind;
 use crate::http::spec::Spec;
-use crate::http::{attention, audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream};
+use crate::http::{
+    attention, audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream, work,
+};
 use actix_web::web::ServiceConfig;
 use std::rc::Rc;
 
@@ -70,6 +72,9 @@ routes! {
     ListMovements = stock::MOVEMENTS => movements;
     PauseSale = stock::PAUSE => pause;
     ResumeSale = stock::RESUME => resume;
+    OpenWork = work::OPEN => open;
+    AnswerWork = work::ANSWER => answer;
+    ShipWork = work::SHIP => ship;
     StreamAvailability = stream::STREAM => stream;
     Audit = audit::READ => read;
     OpenApi = docs::OPENAPI => openapi;

@@ -127,7 +127,12 @@ use Values::{Build, Checks, Currencies, Methods, Metrics, Of, Routes, Shards};
 /// Kinds of work outside an order.
 pub const QUEUES: &[&str] = &["payment", "fulfilment", "stock"];
 /// How a message ends.
-pub const CONSUMED_OUTCOMES: &[&str] = &["reported", "not_open", "unknown", "left_to_order", "duplicate"];
+pub const CONSUMED_OUTCOMES: &[&str] =
+    &["reported", "not_open", "unknown", "left_to_order", "duplicate", "dead_lettered"];
+/// What a broker carries.
+pub const BROKER_QUEUES: &[&str] = &["payment", "fulfilment"];
+/// What became of publishing a message once.
+pub const PUBLISHED_OUTCOMES: &[&str] = &["confirmed", "nacked", "returned", "unconfirmed"];
 /// Payment providers.
 pub const PROVIDERS: &[&str] = &["simulated"];
 /// What a payment provider can be asked for.
@@ -302,12 +307,28 @@ catalogue! {
     OUTBOX_PENDING = gauge "stampede_outbox_pending_messages" [];
     /// Age of the oldest message that no worker has finished, over all queues, in seconds.
     OUTBOX_OLDEST = gauge "stampede_outbox_oldest_age_seconds" [];
-    /// Messages waiting for a worker or being worked on.
+    /// Messages waiting for a worker or being worked on, here and in RabbitMQ.
     QUEUE_DEPTH = gauge "stampede_queue_depth_messages" [queue: Of(QUEUES)];
     /// Age of the oldest unfinished message, in seconds.
     QUEUE_OLDEST = gauge "stampede_queue_oldest_message_age_seconds" [queue: Of(QUEUES)];
-    /// Messages that came to an end.
+    /// Messages that came to an end; `dead_lettered`: seen to come into RabbitMQ's dead letters.
     CONSUMED = counter "stampede_messages_consumed_total" [queue: Of(QUEUES), outcome: Of(CONSUMED_OUTCOMES)];
+    /// Messages published to RabbitMQ, each time, by what became of it. `nacked`: refused, the queue is full; `returned`: there was no queue; `unconfirmed`: the connection ended before.
+    PUBLISHED = counter "stampede_messages_published_total" [queue: Of(BROKER_QUEUES), outcome: Of(PUBLISHED_OUTCOMES)];
+    /// Deliveries of RabbitMQ by what was said of them. `retried`: sent back; `lost`: the connection ended before, so they come again; `poison`: none that this version can read.
+    DELIVERIES = counter "stampede_broker_deliveries_total" [queue: Of(BROKER_QUEUES), outcome: Of(&crate::broker::SETTLED)];
+    /// Deliveries that had been delivered before.
+    REDELIVERED = counter "stampede_broker_redelivered_total" [queue: Of(BROKER_QUEUES)];
+    /// Dead letters in RabbitMQ: see `stampede dlq`.
+    DEAD_LETTERS = gauge "stampede_dead_letters" [queue: Of(BROKER_QUEUES)];
+    /// Messages published to RabbitMQ and not confirmed yet.
+    UNCONFIRMED = gauge "stampede_broker_unconfirmed_messages" [];
+    /// 1 while a connection to RabbitMQ stands and its queues are right.
+    BROKER_UP = gauge "stampede_broker_up" [];
+    /// 1 while RabbitMQ takes no messages, being short of memory or disk.
+    BROKER_BLOCKED = gauge "stampede_broker_blocked" [];
+    /// Connections to RabbitMQ made.
+    BROKER_CONNECTIONS = counter "stampede_broker_connections_total" [];
     /// Messages being worked on.
     WORKFLOWS_IN_FLIGHT = gauge "stampede_workflows_in_flight" [workflow: Of(QUEUES)];
     /// From a step being asked for to its definite answer being committed, in seconds.

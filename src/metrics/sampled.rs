@@ -1,5 +1,6 @@
 //! What others count in atomics of their own, copied when somebody scrapes.
 
+use crate::broker;
 use crate::cache::{Cache, Found, Operation as CacheOperation, Outcome, State};
 use crate::cql::vitals::Vitals;
 use crate::engine::Engine;
@@ -8,10 +9,10 @@ use crate::limits::{Decision, Limits, Policy};
 use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, ORDER_STATES, OTHER};
 use crate::metrics::families::{self, Families};
 use crate::store;
-use crate::workflows::{Operation, PaymentOutcome};
+use crate::workflows::{self, Operation, PaymentOutcome};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 /// Copies what rate limits count, and what goes to Redis; zero where that is not used.
 pub fn sample_limits(limits: &Limits, cache: Option<&Cache>) {
@@ -195,16 +196,30 @@ fn audit(families: &Families, engine: &Engine) {
     families.revenue(sums.money.iter().map(|(currency, flow)| (currency.as_str(), captured(flow.captured))));
 }
 
+/// Copies what a worker's process counts.
+pub fn sample_worker(workflows: &workflows::Vitals, broker: &broker::Vitals) {
+    let families = families::get();
+    workflow_vitals(families, workflows, Some(broker), 0);
+}
+
 fn workflows(families: &Families, engine: &Engine) {
-    let vitals = engine.workflows().vitals();
-    let now = engine.now().0;
+    let broker = engine.broker().map(|broker| broker.vitals().as_ref());
+    workflow_vitals(families, engine.workflows().vitals(), broker, engine.now().0);
+}
+
+/// `now`: engine time, microseconds.
+fn workflow_vitals(families: &Families, vitals: &workflows::Vitals, broker: Option<&broker::Vitals>, now: i64) {
     let mut outbox_oldest: f64 = 0.0;
     set(families, &catalogue::OUTBOX_PENDING, &[], vitals.lag.load(Relaxed) as f64);
     copy(families, &catalogue::FEED_REREAD, &[], &vitals.frames_reread);
     for queue in Queue::ALL {
         let (word, of) = (queue.word(), vitals.queue(queue));
         let working = of.working.load(Relaxed);
-        set(families, &catalogue::QUEUE_DEPTH, &[word], (of.waiting.load(Relaxed) + working) as f64);
+        let carried = broker.and_then(|broker| broker.work(queue));
+        let ready = carried.map_or(0, |work| work.ready.load(Relaxed));
+        let died = carried.map_or(0, |work| work.died.load(Relaxed));
+        set(families, &catalogue::QUEUE_DEPTH, &[word], (of.waiting.load(Relaxed) + working + ready) as f64);
+        families.counter(&catalogue::CONSUMED, &[word, "dead_lettered"]).absolute(died);
         set(families, &catalogue::WORKFLOWS_IN_FLIGHT, &[word], working as f64);
         let oldest = of.oldest_at.load(Relaxed);
         let age = if oldest == 0 { 0.0 } else { (now - oldest).max(0) as f64 / 1e6 };
@@ -223,9 +238,32 @@ fn workflows(families: &Families, engine: &Engine) {
             families.counter(&catalogue::PAYMENT_ATTEMPTS, &labels).absolute(vitals.calls(operation, outcome));
         }
     }
+    self::broker(families, broker);
     copy(families, &catalogue::PAYMENT_CALLBACKS, &["simulated"], &vitals.callbacks);
     copy(families, &catalogue::SHIPMENTS, &["taken_in"], &vitals.shipments);
     copy(families, &catalogue::SHIPMENTS, &["refused"], &vitals.shipments_refused);
+}
+
+/// Zero where none is used.
+fn broker(families: &Families, vitals: Option<&broker::Vitals>) {
+    let none = broker::Vitals::default();
+    let vitals = vitals.unwrap_or(&none);
+    for queue in broker::topology::WORKS {
+        let (word, Some(work)) = (queue.word(), vitals.work(queue)) else { continue };
+        for outcome in broker::Published::ALL {
+            families.counter(&catalogue::PUBLISHED, &[word, outcome.word()]).absolute(work.published(outcome));
+        }
+        for (outcome, count) in work.settled() {
+            families.counter(&catalogue::DELIVERIES, &[word, outcome]).absolute(count);
+        }
+        copy(families, &catalogue::REDELIVERED, &[word], &work.redelivered);
+        set(families, &catalogue::DEAD_LETTERS, &[word], work.dead.load(Relaxed) as f64);
+    }
+    let flag = |flag: &AtomicBool| f64::from(u8::from(flag.load(Relaxed)));
+    set(families, &catalogue::UNCONFIRMED, &[], vitals.unconfirmed.load(Relaxed) as f64);
+    set(families, &catalogue::BROKER_UP, &[], flag(&vitals.up));
+    set(families, &catalogue::BROKER_BLOCKED, &[], flag(&vitals.blocked));
+    copy(families, &catalogue::BROKER_CONNECTIONS, &[], &vitals.connections);
 }
 
 fn set(families: &Families, metric: &'static Metric, values: &[&str], value: f64) {

@@ -1,6 +1,7 @@
 //! One message on its way: read the order, do the step if it is still open, report what became of it.
 
 use super::batch::{Batch, Batched, Want};
+use super::errand::Errand;
 use super::provider::{Call, Found};
 use super::warehouse::{CallOff, Request};
 use super::{Terms, fulfilment, payment, stock};
@@ -92,6 +93,45 @@ impl Job {
         let mut reading = Batch::of_order(message.order, Want::ReadOrder);
         let turn = reading.ask();
         (Job { message, terms, stage: Stage::Reading(reading) }, turn)
+    }
+
+    /// Goes on where another process has asked our own entities all there is to ask before.
+    #[must_use]
+    pub fn outside(message: Message, terms: Terms, errand: Errand) -> (Job, Turn) {
+        let (stage, progress) = match errand {
+            Errand::Pay(errand) => {
+                let (payment, progress) = payment::Payment::outside(errand);
+                (Stage::Paying(payment), progress)
+            }
+            Errand::Ship(requests) => {
+                let asks = requests.into_iter().map(Ask::Request).collect();
+                (Stage::Shipping(fulfilment::Fulfilment), Progress::Turn(Turn::Ask(asks)))
+            }
+            Errand::CallOff(call_off) => {
+                (Stage::Shipping(fulfilment::Fulfilment), Progress::Turn(Turn::Ask(vec![Ask::CallOff(call_off)])))
+            }
+        };
+        let mut job = Job { message, terms, stage };
+        let turn = job.advance(progress);
+        (job, turn)
+    }
+
+    /// What is left to do of this turn when only outside parties are left to be asked.
+    #[must_use]
+    pub fn errand(&self, turn: &Turn) -> Option<Errand> {
+        let Turn::Ask(asks) = turn else { return None };
+        match (&self.stage, asks.first()?) {
+            (Stage::Paying(payment), _) => payment.errand().cloned().map(Errand::Pay),
+            (Stage::Shipping(_), Ask::CallOff(call_off)) => Some(Errand::CallOff(call_off.clone())),
+            (Stage::Shipping(_), _) => {
+                let requests = asks.iter().filter_map(|ask| match ask {
+                    Ask::Request(request) => Some(request.clone()),
+                    _ => None,
+                });
+                Some(Errand::Ship(requests.collect()))
+            }
+            _ => None,
+        }
     }
 
     /// Goes on with the replies to what it asked last.

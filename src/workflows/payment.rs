@@ -11,16 +11,23 @@ use stampede_actors::order::{Answer, AttemptState, Order, Step};
 use stampede_actors::sku;
 use stampede_actors::time::{Span, Timestamp};
 
+/// A call to make, and what our own entities know about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentErrand {
+    /// The call.
+    pub call: Call,
+    /// An earlier job may have made this call: the provider's books come first.
+    pub perhaps_made: bool,
+    /// So long ago that the provider may have forgotten its key.
+    pub key_forgotten: bool,
+    /// The units are gone: no call that was surely never made is made now.
+    pub units_gone: bool,
+}
+
 /// A payment step on its way.
 #[derive(Debug)]
 pub(super) struct Payment {
-    call: Call,
-    /// An earlier job may have made this call: the provider's books come first.
-    perhaps_made: bool,
-    /// So long ago that the provider may have forgotten its key.
-    key_forgotten: bool,
-    /// The units are gone: no call that was surely never made is made now.
-    units_gone: bool,
+    errand: PaymentErrand,
     stage: Stage,
 }
 
@@ -38,13 +45,13 @@ impl Payment {
         let open = order.open_steps().iter().find(|open| open.step == message.step)?;
         // The step's first opening is a lower bound of when the first call was made. A tenth is left for its way.
         let key_lifetime = Span(terms.key_lifetime.0 / 10 * 9);
-        let mut payment = Payment {
+        let errand = PaymentErrand {
             call,
             perhaps_made: message.inherited || open.tries > 1,
             key_forgotten: now.since(open.opened_at) >= key_lifetime,
             units_gone: false,
-            stage: Stage::Calling,
         };
+        let mut payment = Payment { errand, stage: Stage::Calling };
         let until = now.plus(terms.provider_timeout).plus(terms.hold_margin);
         let extend = match message.step {
             Step::Authorize { .. } => holds_to_extend(order, until),
@@ -61,13 +68,25 @@ impl Payment {
         Some((payment, turn))
     }
 
+    /// One whose own entities have been asked elsewhere.
+    pub fn outside(errand: PaymentErrand) -> (Payment, Progress) {
+        let mut payment = Payment { errand, stage: Stage::Calling };
+        let progress = payment.find_out();
+        (payment, progress)
+    }
+
+    /// What is left to do when only the provider is left to be asked.
+    pub fn errand(&self) -> Option<&PaymentErrand> {
+        (!matches!(self.stage, Stage::Extending(_))).then_some(&self.errand)
+    }
+
     pub fn resume(&mut self, replies: Vec<Reply>, terms: &Terms) -> Progress {
         match &mut self.stage {
             Stage::Extending(batch) => match batch.resume(replies, terms) {
                 Batched::Again(turn) => Progress::Turn(turn),
                 Batched::GivenUp => Progress::Turn(Turn::Over(End::LeftToOrder)),
                 Batched::Settled(results) => {
-                    self.units_gone = results.iter().any(Result::is_err);
+                    self.errand.units_gone = results.iter().any(Result::is_err);
                     self.find_out()
                 }
             },
@@ -84,11 +103,11 @@ impl Payment {
     }
 
     fn find_out(&mut self) -> Progress {
-        if self.perhaps_made || self.key_forgotten {
+        if self.errand.perhaps_made || self.errand.key_forgotten {
             self.stage = Stage::LookingUp;
-            return Progress::Turn(Turn::Ask(vec![Ask::LookUp(self.call.reference.clone())]));
+            return Progress::Turn(Turn::Ask(vec![Ask::LookUp(self.errand.call.reference.clone())]));
         }
-        if self.units_gone {
+        if self.errand.units_gone {
             return refused("hold_ended");
         }
         self.make()
@@ -97,7 +116,7 @@ impl Payment {
     /// The books have nothing. A recent call may still arrive, so only the same key, sent again, gets a definite answer;
     /// an old one cannot, so an authorisation that comes too late anyway is never made.
     fn not_found(&mut self) -> Progress {
-        if self.key_forgotten && self.call.operation == Operation::Authorize {
+        if self.errand.key_forgotten && self.errand.call.operation == Operation::Authorize {
             return refused("lapsed");
         }
         self.make()
@@ -105,7 +124,7 @@ impl Payment {
 
     fn make(&mut self) -> Progress {
         self.stage = Stage::Calling;
-        Progress::Turn(Turn::Ask(vec![Ask::Pay(self.call.clone())]))
+        Progress::Turn(Turn::Ask(vec![Ask::Pay(self.errand.call.clone())]))
     }
 }
 

@@ -1,37 +1,105 @@
-//! Runs jobs on the workflow thread: asks entities through the thread's lane, provider and warehouse with a time-out.
+//! Runs jobs: asks entities through the thread's lane or, in a worker's process, the server; provider and warehouse with a
+//! time-out.
 
+use super::errand::Opened;
 use super::job::{Ask, End, Job, Reply, Turn};
 use super::provider::{Found, PaymentProvider};
 use super::vitals::{PaymentOutcome, Vitals};
 use super::warehouse::{Dispatched, Warehouse};
 use super::{Callback, Terms};
+use crate::broker::{Receipt, Verdict};
 use crate::clock::Clock;
 use crate::feed::{Message, Queue};
 use crate::metrics;
-use futures_util::future::join_all;
+use futures_util::FutureExt;
+use futures_util::future::{LocalBoxFuture, join_all};
 use stampede_actors::ids::{EntityId, OrderId};
 use stampede_actors::order::{self, Answer, Refusal};
-use stampede_actors::shell::{Failure, Question, lane};
+use stampede_actors::shell::{Done, Failure, Question, lane};
 use stampede_actors::time::Span;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+/// Our own entities, from wherever a job runs.
+#[derive(Clone)]
+pub enum Entities {
+    /// Through the lane of this thread.
+    OfThisLane,
+    /// In another process.
+    Elsewhere(Rc<dyn Elsewhere>),
+}
+
+/// The entities of another process.
+pub trait Elsewhere {
+    /// The half of a step that is theirs. `None`: they cannot be asked now.
+    fn open(&self, message: Message) -> LocalBoxFuture<'_, Option<Opened>>;
+
+    /// Asks one; the reply comes when it is committed.
+    fn ask(&self, entity: EntityId, question: Question) -> LocalBoxFuture<'_, Result<Done, Failure>>;
+}
+
+impl Entities {
+    async fn ask(&self, entity: EntityId, question: Question, within: Duration) -> Result<Done, Failure> {
+        match self {
+            Entities::OfThisLane => lane::ask(entity, question, within).await,
+            Entities::Elsewhere(elsewhere) => elsewhere.ask(entity, question).await,
+        }
+    }
+}
+
 /// What jobs reach the world with.
 #[derive(Clone)]
-pub(super) struct World {
+pub struct World {
+    /// Our own.
+    pub entities: Entities,
+    /// Who moves money.
     pub provider: Arc<dyn PaymentProvider>,
+    /// Who ships.
     pub warehouse: Arc<dyn Warehouse>,
+    /// Engine time.
     pub clock: Arc<dyn Clock>,
+    /// What is counted.
     pub vitals: Arc<Vitals>,
+    /// Pace and patience.
     pub terms: Terms,
 }
 
 impl World {
     /// Works on a message until it is to be acknowledged.
     pub async fn work(&self, message: Message) -> End {
-        let (mut job, mut turn) = Job::start(message, self.terms);
+        let (job, turn) = Job::start(message, self.terms);
+        self.go_on(message, job, turn).await
+    }
+
+    /// Works on a message that came over a broker, and gives it back there. `None`: that panicked, and it comes again.
+    pub async fn deliver(&self, message: Message, receipt: Receipt) -> Option<End> {
+        let end = AssertUnwindSafe(self.work_wherever(message)).catch_unwind().await.ok();
+        let verdict = match (end, &self.entities) {
+            // Here the order asks again by itself; a server elsewhere may have been away for as long as it took.
+            (Some(End::LeftToOrder), Entities::Elsewhere(_)) | (None, _) => Verdict::Again,
+            (Some(_), _) => Verdict::Done,
+        };
+        receipt.settle(verdict).await;
+        end
+    }
+
+    async fn work_wherever(&self, message: Message) -> End {
+        let Entities::Elsewhere(elsewhere) = &self.entities else { return self.work(message).await };
+        match elsewhere.open(message).await {
+            None => End::LeftToOrder,
+            Some(Opened::Over(end)) => end,
+            Some(Opened::Errand(errand)) => {
+                let (job, turn) = Job::outside(message, self.terms, errand);
+                self.go_on(message, job, turn).await
+            }
+        }
+    }
+
+    async fn go_on(&self, message: Message, mut job: Job, mut turn: Turn) -> End {
         loop {
             let replies = match turn {
                 Turn::Over(end) => {
@@ -53,7 +121,7 @@ impl World {
     async fn ask(&self, ask: Ask) -> Reply {
         match ask {
             Ask::Entity(entity, question) => {
-                Reply::Entity(lane::ask(entity, question, duration(self.terms.entity_timeout)).await)
+                Reply::Entity(self.entities.ask(entity, question, duration(self.terms.entity_timeout)).await)
             }
             Ask::Pay(call) => {
                 let operation = call.operation;
@@ -120,7 +188,7 @@ impl World {
         let mut pause = duration(self.terms.pause);
         for _ in 0..self.terms.tries {
             let question = Question::Order(Box::new(command()));
-            match lane::ask(EntityId::Order(order), question, duration(self.terms.entity_timeout)).await {
+            match self.entities.ask(EntityId::Order(order), question, duration(self.terms.entity_timeout)).await {
                 Ok(_) => return Some(Ok(())),
                 Err(failure @ Failure::Order(_)) => return Some(Err(failure)),
                 Err(_) => tokio::time::sleep(pause).await,

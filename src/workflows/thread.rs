@@ -1,10 +1,11 @@
 //! The workflow thread: frames in, jobs out, cursor forward. One lane, one runtime, all jobs as tasks of one thread.
 
 use super::provider::{Callback, PaymentProvider};
-use super::run::World;
+use super::run::{Entities, World};
 use super::vitals::Vitals;
 use super::warehouse::{Dispatched, Warehouse};
 use super::{Config, End};
+use crate::broker::{Delivery, FromBroker, Outbox, Port, Verdict};
 use crate::clock::Clock;
 use crate::feed::{Cursor, Feed, FrameSource, Inlet, MessageId, Queue};
 use crate::journal::{Committed, Error};
@@ -51,6 +52,8 @@ pub struct Parts {
     pub provider: Arc<dyn PaymentProvider>,
     /// Who ships.
     pub warehouse: Arc<dyn Warehouse>,
+    /// Who carries steps of payment and fulfilment to their workers; `None`: they are worked on here.
+    pub broker: Option<Port>,
     /// Gives the new thread its lane. Called on it, inside its runtime.
     pub attach: Box<dyn FnOnce() + Send>,
 }
@@ -142,6 +145,9 @@ enum Event {
     Unasked,
     Callback(Callback),
     Shipment(Dispatched),
+    Broker(FromBroker),
+    /// What was delivered has been worked on; `None`: that panicked.
+    Worked(Queue, (OrderId, Step), Option<End>),
 }
 
 struct Driver {
@@ -157,6 +163,8 @@ struct Driver {
     unasked: usize,
     callbacks: mpsc::Receiver<Callback>,
     shipments: mpsc::Receiver<Dispatched>,
+    outbox: Option<Outbox>,
+    from_broker: Option<mpsc::Receiver<FromBroker>>,
     reading: Option<LocalBoxFuture<'static, Result<Vec<Arc<Committed>>, Error>>>,
     reads: Reading,
     /// The last reading brought nothing: the log is not readable up to its head yet.
@@ -165,17 +173,18 @@ struct Driver {
 
 impl Driver {
     fn new(parts: Parts, stop: Arc<AtomicBool>, vitals: Arc<Vitals>, reads: Reading) -> Driver {
-        let Parts { config, inlet, source, cursor, head, clock, provider, warehouse, attach } = parts;
+        let Parts { config, inlet, source, cursor, head, clock, provider, warehouse, broker, attach } = parts;
         attach();
         let (to_us, callbacks) = mpsc::channel(UNASKED);
         provider.listen(to_us);
         let (to_us, shipments) = mpsc::channel(UNASKED);
         warehouse.listen(to_us);
+        let (outbox, from_broker) = broker.map(|Port { outbox, inbox }| (outbox, inbox)).unzip();
         let mut terms = config.terms;
         terms.key_lifetime = terms.key_lifetime.min(provider.key_lifetime());
         Driver {
             feed: Feed::resume(&config.feed, cursor.position(), head),
-            world: World { provider, warehouse, clock, vitals, terms },
+            world: World { entities: Entities::OfThisLane, provider, warehouse, clock, vitals, terms },
             inlet,
             source,
             cursor,
@@ -185,6 +194,8 @@ impl Driver {
             unasked: 0,
             callbacks,
             shipments,
+            outbox,
+            from_broker,
             reading: None,
             reads,
             starved: false,
@@ -220,6 +231,15 @@ impl Driver {
     fn start_jobs(&mut self) {
         for queue in Queue::ALL {
             while let Some(message) = self.feed.next(queue) {
+                if let Some(outbox) = self.outbox.as_ref().filter(|_| queue != Queue::Stock) {
+                    if message.again && outbox.is_waiting(queue) {
+                        self.world.vitals.queue(queue).duplicates.fetch_add(1, Ordering::Relaxed);
+                        self.feed.acknowledge(queue, message.id);
+                    } else {
+                        outbox.publish(message);
+                    }
+                    continue;
+                }
                 let subject = (message.order, message.step);
                 if !self.in_progress.insert(subject) {
                     // Whoever works on it reports, or the order asks once more.
@@ -270,6 +290,7 @@ impl Driver {
             read = poll_some(&mut self.reading) => Event::Read(read),
             Some(callback) = self.callbacks.recv(), if room => Event::Callback(callback),
             Some(shipment) = self.shipments.recv(), if room => Event::Shipment(shipment),
+            Some(news) = from(&mut self.from_broker) => Event::Broker(news),
         }
     }
 
@@ -290,6 +311,16 @@ impl Driver {
                 }
             }
             Event::Read(Err(error)) => return Err(Stopped::Failed(error)),
+            Event::Broker(FromBroker::Confirmed(queue, id)) => {
+                self.feed.acknowledge(queue, id);
+            }
+            Event::Broker(FromBroker::Delivered(delivery)) => self.work_on(delivery),
+            Event::Worked(queue, subject, end) => {
+                self.in_progress.remove(&subject);
+                if let Some(end) = end {
+                    self.world.vitals.ended(queue, end);
+                }
+            }
             Event::Unasked => self.unasked -= 1,
             Event::Callback(callback) => {
                 let world = self.world.clone();
@@ -301,6 +332,24 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// A message that came over the broker.
+    fn work_on(&mut self, Delivery { message, receipt }: Delivery) {
+        // What came over a connection that has ended comes again.
+        if !receipt.stands() {
+            return;
+        }
+        let (queue, subject) = (Queue::of(message.step), (message.order, message.step));
+        if !self.in_progress.insert(subject) {
+            self.world.vitals.queue(queue).duplicates.fetch_add(1, Ordering::Relaxed);
+            return self.push_unasked(receipt.settle(Verdict::Done));
+        }
+        let world = self.world.clone();
+        self.jobs.push(Box::pin(async move {
+            let end = world.deliver(message, receipt).await;
+            Event::Worked(queue, subject, end)
+        }));
     }
 
     fn push_unasked(&mut self, work: impl Future<Output = ()> + 'static) {
@@ -325,6 +374,14 @@ impl Driver {
         }
         self.publish();
         Stopped::Cleanly
+    }
+}
+
+/// What the broker says; never returns when there is none.
+async fn from(broker: &mut Option<mpsc::Receiver<FromBroker>>) -> Option<FromBroker> {
+    match broker {
+        Some(broker) => broker.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -102,7 +102,8 @@ impl Vitals {
         self.calls[operation as usize][outcome as usize].fetch_add(1, Relaxed);
     }
 
-    pub(super) fn ended(&self, queue: Queue, end: End) {
+    /// A job on a message of this queue ended so.
+    pub fn ended(&self, queue: Queue, end: End) {
         let queue = self.queue(queue);
         let counter = match end {
             End::Reported => &queue.reported,

@@ -1,7 +1,7 @@
 //! Everything but the disk: ports, limits, clock, memory, and whether the data directory is free.
 
 use super::disk::{self, mebibytes};
-use super::{Finding, cql, redis, system};
+use super::{Finding, cql, rabbitmq, redis, system};
 use crate::config::{Backend, Config};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -35,6 +35,7 @@ pub fn all(config: &Config) -> Vec<Finding> {
     ];
     findings.extend(disk::all(config));
     findings.extend(redis::all(config));
+    findings.extend(rabbitmq::all(config));
     if config.log.store == Backend::Scylla {
         findings.extend(cql::all(config));
     }

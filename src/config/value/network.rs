@@ -1,6 +1,7 @@
-//! Values about who calls, and how often: rates, networks, and where Redis is.
+//! Values about who calls, and how often: rates, networks, and where Redis and RabbitMQ are.
 
 use super::Value;
+use lapin::uri::AMQPUri;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -121,15 +122,70 @@ impl Value for RedisUrl {
         if good { Ok(RedisUrl(text.to_owned())) } else { Err("a URL like redis://127.0.0.1:6379/0".into()) }
     }
 
-    /// Everything between the scheme and the last `@` may be a secret; of what is no such URL, everything.
     fn show(text: &str) -> String {
-        match text.strip_prefix("redis://") {
-            None => "***".to_owned(),
-            Some(rest) => match rest.rsplit_once('@') {
-                None => text.to_owned(),
-                Some((_, place)) => format!("redis://***@{place}"),
-            },
+        without_secret(text, "redis://")
+    }
+}
+
+/// Where RabbitMQ is, and its virtual host. Shown without user and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AmqpUrl(String);
+
+impl AmqpUrl {
+    /// With the password, for connecting.
+    #[must_use]
+    pub fn secret(&self) -> &str {
+        &self.0
+    }
+
+    /// Host and port, for connecting by hand.
+    #[must_use]
+    pub fn authority(&self) -> (String, u16) {
+        let uri: AMQPUri = self.0.parse().unwrap_or_default();
+        (uri.authority.host, uri.authority.port)
+    }
+}
+
+impl fmt::Display for AmqpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&AmqpUrl::show(&self.0))
+    }
+}
+
+impl fmt::Debug for AmqpUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AmqpUrl({self})")
+    }
+}
+
+impl Value for AmqpUrl {
+    const KIND: &'static str = "url";
+    fn parse(text: &str) -> Result<AmqpUrl, String> {
+        if text.starts_with("amqps://") {
+            return Err("amqp://…: there is no TLS here; put a proxy that speaks it beside this server".into());
         }
+        // The client's own reader; its errors may repeat the password.
+        let good = text.starts_with("amqp://") && text.parse::<AMQPUri>().is_ok();
+        if good {
+            Ok(AmqpUrl(text.to_owned()))
+        } else {
+            Err("a URL like amqp://USER:PASSWORD@127.0.0.1:5672/%2f, where %2f is the virtual host /".into())
+        }
+    }
+
+    fn show(text: &str) -> String {
+        without_secret(text, "amqp://")
+    }
+}
+
+/// Everything between the scheme and the last `@` may be a secret; of what is no such URL, everything.
+fn without_secret(text: &str, scheme: &str) -> String {
+    match text.strip_prefix(scheme) {
+        None => "***".to_owned(),
+        Some(rest) => match rest.rsplit_once('@') {
+            None => text.to_owned(),
+            Some((_, place)) => format!("{scheme}***@{place}"),
+        },
     }
 }
 
@@ -188,6 +244,12 @@ mod tests {
         assert_eq!(RedisUrl::show("redis://127.0.0.1:6379"), "redis://127.0.0.1:6379");
         for wrong in ["rediss://h", "127.0.0.1:6379", "redis://h:port", ""] {
             assert!(!RedisUrl::parse(wrong).unwrap_err().contains("pw"), "{wrong}");
+        }
+        let url = AmqpUrl::parse("amqp://shop:s3cret@10.0.0.1:5673/flash").unwrap();
+        assert_eq!(format!("{url:?}"), "AmqpUrl(amqp://***@10.0.0.1:5673/flash)");
+        assert_eq!(url.authority(), ("10.0.0.1".to_owned(), 5673));
+        for wrong in ["amqps://h", "127.0.0.1:5672", "amqp://u:pw@h:port", ""] {
+            assert!(!AmqpUrl::parse(wrong).unwrap_err().contains("pw"), "{wrong}");
         }
     }
 }
