@@ -11,7 +11,7 @@ pub use report::{Finding, Report, StoreState};
 
 use crate::disk::{RealDisk, SharedDisk};
 use crate::feed::projection;
-use crate::journal::{self, Cut, Log, Reader};
+use crate::journal::{self, Corrupt, Cut, Log, Reader};
 use books::Books;
 use comparison::Comparison;
 use stampede_actors::record::Position;
@@ -40,7 +40,7 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, 
     let inspected = Log::inspect(&disk, dir)?;
     let log = inspected.log;
     let head = log.head();
-    let (mut reader, mut books) = begin(&log)?;
+    let (mut reader, mut books) = begin(dir, &log)?;
     let store = Comparison::open(&dir.join("store"), &log);
     let mut store_state = store.as_ref().map_or_else(|absent| *absent, |_| StoreState::Compared);
     while let Some(frame) = reader.next()? {
@@ -69,11 +69,17 @@ pub fn verify(dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<Report, 
 }
 
 /// Where to begin: with the first record, or with what a full checkpoint says of the history that was deleted.
-fn begin(log: &Arc<Log>) -> Result<(Reader, Books), Error> {
+fn begin(dir: &Path, log: &Arc<Log>) -> Result<(Reader, Books), Error> {
     match log.read_from(Position(1)) {
         Ok(reader) => return Ok((reader.with_roots(), Books::from_the_beginning())),
         Err(journal::Error::Gone { .. }) => {}
         Err(error) => return Err(error.into()),
+    }
+    if projection::full::newest(log)?.is_none() {
+        // Nothing deletes history without one: somebody has taken the archive away.
+        let what = "it is missing, and no full checkpoint stands for what was in it".to_owned();
+        let file = dir.join("archive").join("000000000001.seg.zst");
+        return Err(journal::Error::Corrupt(Corrupt { file, offset: 0, seq: 1, what }).into());
     }
     let (mark, entities) = projection::full::entities(log)?;
     let first = mark.position.0 + 1;

@@ -182,6 +182,9 @@ fn an_archive_that_was_altered_anywhere() {
     assert_eq!(corrupt(dir.path()).file, *path, "cut short");
     std::fs::remove_file(path).unwrap();
     assert_eq!(corrupt(dir.path()).what, "a frame is missing", "deleted");
+    std::fs::remove_file(&archives[0]).unwrap();
+    let found = corrupt(dir.path());
+    assert_eq!((&found.file, found.seq), (&archives[0], 1), "the first one deleted: {found}");
 }
 
 #[test]
