@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout)] // this is what it is for
 
+mod broker;
 mod buyers;
 mod clock;
 mod corrupt;
@@ -92,6 +93,15 @@ enum Command {
         #[arg(long)]
         contact_point: Option<std::net::SocketAddr>,
     },
+    /// Let a real RabbitMQ, and the way to it, do whatever they may.
+    Broker {
+        /// So many times.
+        #[arg(long, default_value_t = 20)]
+        faults: u64,
+        /// Only in this way.
+        #[arg(long)]
+        only: Option<broker::Kind>,
+    },
     /// Damage directories that a server has left, and start on them.
     Corrupt {
         /// So many times.
@@ -128,6 +138,12 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Takeover { count, only, contact_point } => {
             let options = takeover::Options { program, count, seed: cli.seed, only, contact_point };
             let counts = on_one_thread(takeover::run(&options))?;
+            println!("{counts}; seed {}", cli.seed);
+            counts.violations
+        }
+        Command::Broker { faults, only } => {
+            let options = broker::Options { program, faults, seed: cli.seed, only };
+            let counts = on_one_thread(broker::run(&options))?;
             println!("{counts}; seed {}", cli.seed);
             counts.violations
         }
