@@ -8,9 +8,9 @@ use crate::bench::orders::{Goal, Order, SKUS, stock};
 use crate::bench::rig::{HELD_BACK, details, judged, names};
 use crate::bench::rounds::Round;
 use crate::bench::{Game, Measured};
+use crate::demo::server::free_port;
 use anyhow::{Context, bail};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -105,7 +105,7 @@ struct Peer {
 impl Peer {
     /// Starts one; blocks until it serves.
     fn start(name: &'static str, script: &str, arguments: &[&str]) -> anyhow::Result<Peer> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let port = free_port()?.local_addr()?.port();
         let mut command = Command::new("bash");
         command.arg("-c").arg(script).arg(name).arg(port.to_string()).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());

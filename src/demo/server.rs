@@ -41,7 +41,7 @@ impl Setup {
         let data = directory.join("data");
         std::fs::create_dir_all(&data).with_context(|| format!("cannot make {}", data.display()))?;
         // Both at once, so that they differ.
-        let (api, ops) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+        let (api, ops) = (free_port()?, free_port()?);
         Ok(Setup {
             program: program.to_owned(),
             data,
@@ -57,6 +57,27 @@ impl Setup {
     pub fn log(&self) -> PathBuf {
         self.data.with_file_name("server.log")
     }
+}
+
+/// Ports below those that Linux gives to clients: while a server is away, one of its own clients, trying to reach it, could
+/// else be given the server's port.
+const PORTS: std::ops::Range<u16> = 10_000..32_768;
+/// So many are tried.
+const PORTS_TRIED: usize = 100;
+
+/// A port of this machine that is free, as long as it is kept, and that will stay so for a while.
+///
+/// # Errors
+/// When none of many is free.
+pub fn free_port() -> std::io::Result<TcpListener> {
+    let mut last = std::io::ErrorKind::AddrInUse.into();
+    for _ in 0..PORTS_TRIED {
+        match TcpListener::bind(("127.0.0.1", rand::random_range(PORTS))) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// A running server. Dropped, it is killed.
