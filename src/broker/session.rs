@@ -162,7 +162,7 @@ impl Link {
             self.vitals.unconfirmed.store(self.window.len() as u64, Relaxed);
             tokio::select! {
                 biased;
-                Some((id, confirmation)) = confirms.next() => self.confirmed(id, confirmation, names)?,
+                Some((id, confirmation)) = confirms.next() => self.confirmed(id, confirmation, names).await?,
                 message = received(&mut self.messages) => match message {
                     Some(message) => self.window.push(message),
                     None => return Ok(Ended::NoFeed),
@@ -187,7 +187,7 @@ impl Link {
     }
 
     /// What RabbitMQ says of a message that was published.
-    fn confirmed(
+    async fn confirmed(
         &mut self,
         id: MessageId,
         confirmation: lapin::Result<Confirmation>,
@@ -197,9 +197,9 @@ impl Link {
             Confirmation::Ack(None) => {
                 if let Some(work) = self.window.confirmed(id) {
                     self.vitals.published(work, Published::Confirmed);
-                    // Full only when the workflow thread hangs; the connection then ends, and it is published again.
-                    let told = self.to_us.try_send(FromBroker::Confirmed(work, id));
-                    told.map_err(|_| Trouble::Gone("nobody takes confirms in".to_owned()))?;
+                    // Waits for room: it is said once, and the cursor rests on it. The other end is gone only when the
+                    // process stops.
+                    let _ = self.to_us.send(FromBroker::Confirmed(work, id)).await;
                 }
                 Ok(())
             }
