@@ -93,6 +93,7 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
         rush: &rush,
         server: &mut server,
         cluster: cluster.as_ref(),
+        killed: false,
         killed_at: None,
         outage: None,
     };
@@ -136,7 +137,7 @@ async fn on_stage(options: &Options, stock: &Stock, directory: &Path) -> anyhow:
 fn cluster(options: &Options, directory: &Path, program: &Path) -> anyhow::Result<Option<Cluster>> {
     if !options.cluster {
         if options.kill != Victim::Server {
-            bail!("--kill {:?} needs --cluster: there is no other process to kill", options.kill);
+            bail!("to kill the {} needs --cluster", options.kill.word());
         }
         return Ok(None);
     }
@@ -183,6 +184,9 @@ struct Guard<'a> {
     rush: &'a Rush,
     server: &'a mut Server,
     cluster: Option<&'a Cluster>,
+    /// Somebody.
+    killed: bool,
+    /// The server.
     killed_at: Option<Instant>,
     outage: Option<Duration>,
 }
@@ -193,9 +197,7 @@ impl Guard<'_> {
         loop {
             sleep(Duration::from_millis(2)).await;
             let watched = match options.kill_at {
-                Some(percent) if self.killed_at.is_none() && self.is_time(percent, options.buyers) => {
-                    self.kill(options.kill).await
-                }
+                Some(percent) if !self.killed && self.is_time(percent, options.buyers) => self.kill(options.kill).await,
                 _ => self.server.alive(),
             };
             if let Err(error) = watched {
@@ -219,14 +221,15 @@ impl Guard<'_> {
         let (ordered, arrived) = (grouped(self.ordered().into()), grouped(self.rush.arrived().into()));
         note(&format!("SIGKILL to the {}, with {ordered} units ordered and {arrived} buyers in", victim.word()));
         let killed_at = Instant::now();
-        self.killed_at = Some(killed_at);
+        self.killed = true;
         if let (Some(cluster), true) = (self.cluster, victim != Victim::Server) {
             cluster.kill(victim).await?;
-            // Nobody waited for it.
-            self.outage = Some(Duration::ZERO);
-            note(&format!("{} ms later the server is as it was", killed_at.elapsed().as_millis()));
+            if victim != Victim::CqlNode {
+                note(&format!("the {} is back after {} ms", victim.word(), killed_at.elapsed().as_millis()));
+            }
             return self.server.alive();
         }
+        self.killed_at = Some(killed_at);
         self.server.kill()?;
         self.shop.forget_idle();
         self.server.restart()?;
