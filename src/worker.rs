@@ -10,6 +10,7 @@ use crate::clock::{BootClock, Clock};
 use crate::config::{Config, Works};
 use crate::engine::outside::{Outside, workflows_config};
 use crate::feed::Queue;
+use crate::store;
 use crate::workflows::{Callback, Dispatched, End, Entities, Vitals, World};
 use foldhash::fast::FixedState;
 use futures_util::StreamExt;
@@ -31,6 +32,9 @@ const UNASKED: usize = 1_024;
 const UNASKED_AT_ONCE: usize = 256;
 /// Longest that work in progress may take when the worker is asked to stop.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often the books are looked after.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the loop waits for.
 enum Event {
@@ -55,6 +59,8 @@ pub struct Worker {
     /// Steps being worked on: a second message for one of them is a repeat.
     in_progress: HashSet<(OrderId, Step), FixedState>,
     unasked: usize,
+    /// Whether the outside party's books can still be written.
+    failures: Vec<store::Failure>,
 }
 
 impl Worker {
@@ -64,7 +70,7 @@ impl Worker {
     /// Books that another process uses, or no thread to be had.
     pub fn start(config: &Config, works: Works, server: Server) -> anyhow::Result<Worker> {
         let clock: Arc<dyn Clock> = Arc::new(BootClock::new());
-        let Outside { provider, warehouse, .. } = Outside::open(config, works, Arc::clone(&clock))?;
+        let Outside { provider, warehouse, failures } = Outside::open(config, works, Arc::clone(&clock))?;
         let (to_us, callbacks) = mpsc::channel(UNASKED);
         provider.listen(to_us);
         let (to_us, shipments) = mpsc::channel(UNASKED);
@@ -83,6 +89,7 @@ impl Worker {
             jobs: FuturesUnordered::new(),
             in_progress,
             unasked: 0,
+            failures,
         })
     }
 
@@ -95,13 +102,18 @@ impl Worker {
     /// Works until `stop` resolves, then lets what is in progress end. On a thread's local tasks.
     ///
     /// # Errors
-    /// When the broker's thread ends by itself.
+    /// When the broker's thread ends by itself, or the outside party cannot write its books any more.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let mut stop = std::pin::pin!(stop);
+        let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             let room = self.unasked < UNASKED_AT_ONCE;
             let event = tokio::select! {
                 () = &mut stop => Event::Stop,
+                _ = look.tick() => match self.failures.iter().find_map(store::Failure::get) {
+                    Some(why) => anyhow::bail!("a simulated outside party cannot write its books: {why}"),
+                    None => continue,
+                },
                 Some(event) = self.jobs.next() => event,
                 Some(callback) = self.callbacks.recv(), if room => Event::Callback(callback),
                 Some(shipment) = self.shipments.recv(), if room => Event::Shipment(shipment),
