@@ -6,6 +6,7 @@
 //! does not count ([`rounds`]), and a figure is a median with its spread ([`figure`]). What each figure means and how
 //! it was measured stands in `docs/performance/README.md`.
 
+pub mod cluster;
 pub mod figure;
 pub mod growth;
 pub mod latency;
@@ -36,6 +37,7 @@ use anyhow::bail;
 use parts::Part;
 use rig::Rig;
 use rounds::{Probe, Round};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -66,6 +68,9 @@ pub struct Options {
     /// SKUs and orders of the large server in growth_skus and growth_orders.
     #[arg(long, default_value_t = 1_000_000, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1_000..=9_000_000))]
     pub large: u64,
+    /// dev/services, which starts the database of cluster and installs it if it is missing.
+    #[arg(long, value_name = "FILE", default_value = "dev/services")]
+    pub services: PathBuf,
     /// One JSON object on standard output, by name of figure.
     #[arg(long)]
     pub json: bool,

@@ -2,12 +2,13 @@
 //! It decides nothing. What it loses, the log still has: each order asks again by a timer of its own.
 //!
 //! [`session`] is one connection, from its topology to its end; after each end comes the next. A message is let go by the
-//! feed when RabbitMQ has confirmed it ([`window`]), and by RabbitMQ when its step has a committed answer. Everything here
+//! feed when RabbitMQ has confirmed it ([`window`]; a repeat may wait in [`later`]), and by RabbitMQ when its step has a committed answer. Everything here
 //! runs on one thread beside the workflows.
 
 pub mod dead;
 pub mod envelope;
 pub mod greeting;
+mod later;
 mod receipt;
 mod session;
 pub mod topology;
@@ -25,14 +26,13 @@ use crate::feed::{Message, MessageId, Queue};
 use parking_lot::Mutex;
 use session::Link;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, watch};
 
 /// What the workflow thread hears.
 #[derive(Debug)]
 pub enum FromBroker {
-    /// RabbitMQ has the message, on a quorum of its nodes.
+    /// RabbitMQ has the message, on a quorum of its nodes; or it is a repeat, and waits here until its turn has come.
     Confirmed(Queue, MessageId),
     /// A step to work on.
     Delivered(Delivery),
@@ -51,19 +51,9 @@ pub struct Port {
 #[derive(Debug)]
 pub struct Outbox {
     messages: mpsc::Sender<Message>,
-    vitals: Arc<Vitals>,
 }
 
 impl Outbox {
-    /// Is there no use in asking again now? While RabbitMQ is away, or others wait there, an earlier message of the same
-    /// step waits as well, or its turn would not come before that of others: repeats would only make the queue longer,
-    /// and with it all answers later, so that more is asked again. The order asks by itself when that is over.
-    #[must_use]
-    pub fn is_waiting(&self, queue: Queue) -> bool {
-        let ready = self.vitals.work(queue).map_or(0, |work| work.ready.load(Relaxed));
-        ready > 0 || !self.vitals.up.load(Relaxed)
-    }
-
     /// Publishes a message, in a while at the latest. The feed hands out no more of them than there is room for here.
     pub fn publish(&self, message: Message) {
         if let Err(error) = self.messages.try_send(message) {
@@ -89,8 +79,7 @@ impl Broker {
     pub fn start(settings: &Rabbitmq) -> std::io::Result<(Broker, Port)> {
         let (outbox, messages) = mpsc::channel(2 * settings.window);
         let (broker, inbox) = Broker::run(settings, settings.works, Some(messages))?;
-        let outbox = Outbox { messages: outbox, vitals: Arc::clone(&broker.vitals) };
-        Ok((broker, Port { outbox, inbox }))
+        Ok((broker, Port { outbox: Outbox { messages: outbox }, inbox }))
     }
 
     /// The same for a process that only works.

@@ -2,6 +2,7 @@
 //! answer stays in the ledger, to be repeated after the crash.
 
 use crate::ledger::{Ledger, Told, What, text};
+use crate::since::Since;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::json;
@@ -155,7 +156,7 @@ impl Buyers {
         let path = format!("/v1/skus/sku-{sku}/holds/{hold}");
         let body = json!({ "units": units, "buyer": buyer }).to_string();
         let index = self.ledger.borrow().deeds.len();
-        self.ask(What::Hold { since: Instant::now(), taken: false }, Request::put(&path, &body)).await?;
+        self.ask(What::Hold { since: Since::now(), taken: false }, Request::put(&path, &body)).await?;
         Some((index, hold))
     }
 
@@ -223,7 +224,7 @@ impl Buyers {
         let repeats = indices.into_iter().map(|index| async move {
             let deed = self.ledger.borrow().deeds[index].clone();
             let answer = self.definite(&deed.request).await?;
-            let lasts = |since: Instant| since.elapsed() < self.hold_ttl.mul_f64(0.9);
+            let lasts = |since: Since| since.at_most() < self.hold_ttl.mul_f64(0.9);
             let lasts = if let What::Hold { since, .. } = deed.what { lasts(since) } else { true };
             self.ledger.borrow_mut().repeated(index, &answer, lasts);
             Ok(())

@@ -1,10 +1,10 @@
 //! The clients' own book: what was asked for, what was answered, and what a repeat must be answered. Kept apart from
 //! the server on purpose: after every crash the two are compared.
 
+use crate::since::Since;
 use stampede::client::{Answer, Request, Says};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Something that was asked for.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub enum What {
     /// A cart's line was set.
     Line,
     /// Units were held. Since when; `taken`: an order may have taken it over, or it was given back.
-    Hold { since: Instant, taken: bool },
+    Hold { since: Since, taken: bool },
     /// A hold was given back.
     Release,
     /// An order was to be cancelled.

@@ -19,6 +19,9 @@ use tokio::time::sleep;
 
 /// Longest time that a start may take.
 pub const START: Duration = Duration::from_secs(60);
+/// Longest time until all is at rest, however much there is to do: this machine may be busy with something else. Without
+/// any progress [`SETTLE`] is the longest.
+const REST: Duration = Duration::from_secs(300);
 /// SKUs and units of each at the beginning: enough to sell, little enough to sell out.
 const SKUS: usize = 6;
 const UNITS: u32 = 1_500;
@@ -196,6 +199,8 @@ impl Life {
             self.buyers.definite(&Request::new("DELETE", &hold, &[], None)).await?;
         }
         let began = Instant::now();
+        // How far it was, and when it had come there.
+        let mut last = (Vec::new(), began);
         loop {
             let audit = self.audit().await?;
             let open = audit["orders"].as_object().context("orders")?.iter();
@@ -208,7 +213,12 @@ impl Life {
             if open == 0 && held && audit["charges"] == audit["captured_orders"] {
                 return Ok(());
             }
-            ensure!(began.elapsed() < SETTLE, "it does not come to rest: {audit}");
+            let far = ["orders", "held", "charges", "captured_orders"].map(|what| audit[what].clone()).to_vec();
+            if far != last.0 {
+                last = (far, Instant::now());
+            }
+            let waits = last.1.elapsed() < SETTLE && began.elapsed() < REST;
+            ensure!(waits, "it does not come to rest: {audit}");
             if audit["orders"].get("awaiting_payment").is_some_and(|count| *count != 0) {
                 self.cancel_unpaid().await?;
             }

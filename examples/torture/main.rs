@@ -13,6 +13,7 @@ mod ledger;
 mod life;
 mod power;
 mod proxy;
+mod since;
 mod sites;
 mod takeover;
 mod way;

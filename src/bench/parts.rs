@@ -4,7 +4,7 @@ use crate::bench::figure::Bar::{AtLeast, AtMost};
 use crate::bench::figure::{Bar, Spec};
 use crate::bench::memory::Warm;
 use crate::bench::peers::Opponent;
-use crate::bench::{Game, Measured, growth, latency, memory, peers, ratios, recovery, stages};
+use crate::bench::{Game, Measured, cluster, growth, latency, memory, peers, ratios, recovery, stages};
 
 const fn spec(name: &'static str, unit: &'static str, bar: Option<Bar>, what: &'static str) -> Spec {
     Spec { name, unit, bar, what }
@@ -41,6 +41,8 @@ pub enum Part {
     GrowthOrders,
     /// CPU by thread.
     Stages,
+    /// The log in a database.
+    Cluster,
 }
 
 const WARM: Option<Bar> = Some(AtMost(2_048.0));
@@ -135,6 +137,24 @@ const PARTS: &[(Part, &[Spec])] = &[
             spec("stage_rest", "us/order", None, "CPU of all other threads"),
         ],
     ),
+    (
+        Part::Cluster,
+        &[
+            spec("cluster", "ratio", None, "orders with the log in Cassandra on this machine ÷ in the data directory"),
+            spec(
+                "cluster_records",
+                "records",
+                Some(AtLeast(100.0)),
+                "records per conditional write, 1,024 connections",
+            ),
+            spec(
+                "cluster_cpu",
+                "ratio",
+                Some(AtMost(1.5)),
+                "the server's own CPU per order, in Cassandra ÷ in the data directory",
+            ),
+        ],
+    ),
 ];
 
 impl Part {
@@ -171,6 +191,7 @@ impl Part {
             Part::GrowthSkus => growth::skus(game, specs).await,
             Part::GrowthOrders => growth::orders(game, specs).await,
             Part::Stages => stages::per_order(game, specs).await,
+            Part::Cluster => cluster::cluster_to_embedded(game, specs).await,
         }
     }
 }

@@ -69,6 +69,26 @@ impl Rig {
         Ok(Rig { server, setup, key, _place: place })
     }
 
+    /// Starts a server with these flags, and gives it what stands in a stock file over its API: for a log that is not in
+    /// its directory alone.
+    ///
+    /// # Errors
+    /// As [`Rig::start`].
+    pub async fn start_then_fill(flags: &[&str], stock: &str) -> anyhow::Result<Rig> {
+        let place = Place(stage::Directory::new("bench")?);
+        let flags = [ALWAYS, flags].concat();
+        let setup = Setup::new(&std::env::current_exe()?, place.0.path(), &flags)?;
+        let key = crate::keys::create(&setup.data, "bench").context("cannot make an API key")?.secret;
+        let mut server = Server::start(setup.clone())?;
+        server.ready(START).await?;
+        let (to, with) = (format!("http://{}", setup.api), key.clone());
+        let of = setup.clone();
+        let stock = stock.to_owned();
+        let filled = move || import(&of, &stock, &["--server", &to, "--key", &with]);
+        tokio::task::spawn_blocking(filled).await??;
+        Ok(Rig { server, setup, key, _place: place })
+    }
+
     /// Where it runs.
     #[must_use]
     pub fn setup(&self) -> &Setup {
@@ -192,10 +212,14 @@ impl Rig {
 
 /// Imports a stock file into the directory of a server that does not run yet: much faster than through its API.
 fn fill(setup: &Setup, stock: &str) -> anyhow::Result<()> {
+    import(setup, stock, &["--data-dir", &setup.data.to_string_lossy()])
+}
+
+fn import(setup: &Setup, stock: &str, into: &[&str]) -> anyhow::Result<()> {
     let file = setup.data.with_file_name("stock.csv");
     std::fs::write(&file, stock).with_context(|| format!("cannot write {}", file.display()))?;
     let mut import = Command::new(&setup.program);
-    import.arg("import").arg(&file).arg("--data-dir").arg(&setup.data);
+    import.arg("import").arg(&file).args(into);
     import.current_dir(&setup.data).stdin(Stdio::null());
     // Settings in the environment do not belong to this run.
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("STAMPEDE_")) {

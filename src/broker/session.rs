@@ -1,6 +1,7 @@
 //! One connection after the other: declares, publishes, takes deliveries, looks at the queues, until it ends.
 
 use super::greeting;
+use super::later::Later;
 use super::receipt::{Delivery, Receipt};
 use super::topology::{self, Names, WORKS, Work, short};
 use super::trouble::Trouble;
@@ -8,7 +9,7 @@ use super::vitals::{Published, Settled, Vitals};
 use super::window::Window;
 use super::{FromBroker, envelope};
 use crate::config::{Rabbitmq, Works};
-use crate::feed::{Message, MessageId};
+use crate::feed::{Message, MessageId, Queue};
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, SelectAll};
@@ -54,6 +55,7 @@ pub(super) struct Link {
     to_us: mpsc::Sender<FromBroker>,
     vitals: Arc<Vitals>,
     window: Window,
+    later: Later,
     epoch: Instant,
 }
 
@@ -66,7 +68,16 @@ impl Link {
         vitals: Arc<Vitals>,
     ) -> Link {
         let settings = settings.clone();
-        Link { settings, works, messages, to_us, vitals, window: Window::default(), epoch: Instant::now() }
+        Link {
+            settings,
+            works,
+            messages,
+            to_us,
+            vitals,
+            window: Window::default(),
+            later: Later::default(),
+            epoch: Instant::now(),
+        }
     }
 
     /// Until it is told to stop.
@@ -102,7 +113,7 @@ impl Link {
                     () = &mut wait => break,
                     _ = stop.wait_for(|stop| *stop) => return,
                     message = received(&mut self.messages) => match message {
-                        Some(message) => self.window.push(message),
+                        Some(message) => self.take(message).await,
                         None => return,
                     },
                 }
@@ -164,7 +175,7 @@ impl Link {
                 biased;
                 Some((id, confirmation)) = confirms.next() => self.confirmed(id, confirmation, names).await?,
                 message = received(&mut self.messages) => match message {
-                    Some(message) => self.window.push(message),
+                    Some(message) => self.take(message).await,
                     None => return Ok(Ended::NoFeed),
                 },
                 delivered = consumers.next(), if !consumers.is_empty() => match delivered {
@@ -183,6 +194,19 @@ impl Link {
                 },
                 _ = look.tick() => self.look(looking, names).await?,
             }
+        }
+    }
+
+    /// A message of the feed. It may let a repeat go: it is kept here, and the order has it in any case.
+    async fn take(&mut self, message: Message) {
+        let queue = Queue::of(message.step);
+        let ready = self.vitals.work(queue).map_or(0, |work| work.ready.load(Relaxed));
+        if message.again && (ready > 0 || !self.vitals.up.load(Relaxed)) {
+            self.later.push(message);
+            self.vitals.waits_longer(queue, self.later.len(queue));
+            let _ = self.to_us.send(FromBroker::Confirmed(queue, message.id)).await;
+        } else {
+            self.window.push(message);
         }
     }
 
@@ -263,7 +287,7 @@ impl Link {
         }
     }
 
-    /// Counts what waits, and notices what is overdue.
+    /// Counts what waits, lets repeats go whose turn has come, and notices what is overdue.
     async fn look(&mut self, channel: &Channel, names: &Names) -> Result<(), Trouble> {
         self.window.retry();
         for work in WORKS {
@@ -271,6 +295,11 @@ impl Link {
             let ready = within("counting messages", topology::count(channel, &queue)).await?;
             let dead = within("counting dead letters", topology::count(channel, &dead)).await?;
             self.vitals.counted(work, ready, dead);
+            if ready == 0 {
+                let room = self.settings.window.saturating_sub(self.window.len());
+                self.later.take(work, room).into_iter().for_each(|repeat| self.window.push(repeat));
+                self.vitals.waits_longer(work, self.later.len(work));
+            }
         }
         // While it is blocked there is nothing to hear, and another connection would be blocked as well.
         let blocked = self.vitals.blocked.load(Relaxed);

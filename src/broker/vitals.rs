@@ -47,6 +47,8 @@ pub struct WorkVitals {
     settled: [AtomicU64; 4],
     /// Messages in the queue that nobody works on, when it was last looked at.
     pub ready: AtomicU64,
+    /// Repeats that wait until that is none.
+    pub later: AtomicU64,
     /// Dead letters, when they were last looked at.
     pub dead: AtomicU64,
     /// Dead letters that were seen to come, since the start.
@@ -85,6 +87,12 @@ impl Vitals {
     pub(super) fn settled(&self, queue: Queue, settled: Settled) {
         if let Some(work) = self.work(queue) {
             work.settled[settled as usize].fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(super) fn waits_longer(&self, queue: Queue, repeats: usize) {
+        if let Some(work) = self.work(queue) {
+            work.later.store(repeats as u64, Relaxed);
         }
     }
 

@@ -14,12 +14,34 @@ const AWAY: Duration = Duration::from_secs(2);
 /// The owner of the log is missed sooner than by default: so that a demo need not wait.
 const SOON: &[&str] = &["--cql-beat-every=200ms", "--cql-take-over-after=2s"];
 
+/// What `dev/services` can start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// A database for the log.
+    Cassandra,
+    /// A broker.
+    Rabbitmq,
+    /// A cache.
+    Redis,
+}
+
+/// All of them.
+pub const EVERYTHING: &[Service] = &[Service::Cassandra, Service::Rabbitmq, Service::Redis];
+
+impl Service {
+    /// What `dev/services` calls it.
+    fn word(self) -> &'static str {
+        ["cassandra", "rabbitmq", "redis"][self as usize]
+    }
+}
+
 /// The running servers. Dropped, they are thrown away.
 #[derive(Debug)]
 pub struct Cluster {
     script: PathBuf,
     dir: PathBuf,
     nodes: usize,
+    services: &'static [Service],
 }
 
 impl Cluster {
@@ -27,12 +49,13 @@ impl Cluster {
     ///
     /// # Errors
     /// When they cannot be had; with what the script says.
-    pub fn start(script: &Path, dir: &Path, nodes: usize) -> anyhow::Result<Cluster> {
+    pub fn start(script: &Path, dir: &Path, nodes: usize, services: &'static [Service]) -> anyhow::Result<Cluster> {
         let script = script.canonicalize().with_context(|| {
-            format!("{}: not there; run the demo in a checkout of Stampede, or name it by --services", script.display())
+            format!("{}: not there; run this in a checkout of Stampede, or name it by --services", script.display())
         })?;
-        note("starting Cassandra, RabbitMQ and Redis on loopback");
-        let cluster = Cluster { script, dir: dir.join("services"), nodes };
+        let names: Vec<&str> = services.iter().map(|service| service.word()).collect();
+        note(&format!("starting on loopback: {}", names.join(", ")));
+        let cluster = Cluster { script, dir: dir.join("services"), nodes, services };
         cluster.up()?;
         Ok(cluster)
     }
@@ -44,7 +67,12 @@ impl Cluster {
 
     fn up_command(&self) -> Command {
         let mut command = Command::new(&self.script);
-        command.arg("up").arg("--dir").arg(&self.dir).args(["--nodes", &self.nodes.to_string()]);
+        command
+            .arg("up")
+            .args(self.services.iter().map(|service| service.word()))
+            .arg("--dir")
+            .arg(&self.dir)
+            .args(["--nodes", &self.nodes.to_string()]);
         command.args(["--discard", "--while", &std::process::id().to_string()]);
         command
     }
@@ -73,7 +101,10 @@ impl Cluster {
     }
 
     /// Flags that name the database.
-    fn database(&self) -> anyhow::Result<Vec<String>> {
+    ///
+    /// # Errors
+    /// When its address is not known.
+    pub fn database(&self) -> anyhow::Result<Vec<String>> {
         let points = self.value("CQL_CONTACT_POINTS")?;
         Ok(vec![format!("--cql-contact-points={points}"), format!("--cql-replication={}", self.nodes)])
     }

@@ -1,7 +1,7 @@
 //! The demo from beginning to end: set up, rush, kill, settle, replay, stop, read back, judge.
 
 use crate::demo::books::Books;
-use crate::demo::cluster::Cluster;
+use crate::demo::cluster::{Cluster, EVERYTHING};
 use crate::demo::crowd::Crowd;
 use crate::demo::ledger::End;
 use crate::demo::live::{self, grouped, note};
@@ -142,7 +142,7 @@ fn cluster(options: &Options, directory: &Path, program: &Path) -> anyhow::Resul
         return Ok(None);
     }
     let nodes = if options.kill == Victim::CqlNode { 3 } else { 1 };
-    let cluster = Cluster::start(&options.services, directory, nodes)?;
+    let cluster = Cluster::start(&options.services, directory, nodes, EVERYTHING)?;
     cluster.make_schema(program)?;
     Ok(Some(cluster))
 }

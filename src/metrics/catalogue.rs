@@ -321,6 +321,8 @@ catalogue! {
     REDELIVERED = counter "stampede_broker_redelivered_total" [queue: Of(BROKER_QUEUES)];
     /// Dead letters in RabbitMQ: see `stampede dlq`.
     DEAD_LETTERS = gauge "stampede_dead_letters" [queue: Of(BROKER_QUEUES)];
+    /// Steps whose repeat waits here until RabbitMQ is there and its queue is empty.
+    REPEATS_WAITING = gauge "stampede_broker_repeats_waiting" [queue: Of(BROKER_QUEUES)];
     /// Messages published to RabbitMQ and not confirmed yet.
     UNCONFIRMED = gauge "stampede_broker_unconfirmed_messages" [];
     /// 1 while a connection to RabbitMQ stands and its queues are right.

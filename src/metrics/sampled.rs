@@ -258,6 +258,7 @@ fn broker(families: &Families, vitals: Option<&broker::Vitals>) {
         }
         copy(families, &catalogue::REDELIVERED, &[word], &work.redelivered);
         set(families, &catalogue::DEAD_LETTERS, &[word], work.dead.load(Relaxed) as f64);
+        set(families, &catalogue::REPEATS_WAITING, &[word], work.later.load(Relaxed) as f64);
     }
     let flag = |flag: &AtomicBool| f64::from(u8::from(flag.load(Relaxed)));
     set(families, &catalogue::UNCONFIRMED, &[], vitals.unconfirmed.load(Relaxed) as f64);

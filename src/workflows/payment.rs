@@ -7,7 +7,7 @@ use super::provider::{Call, Found, Operation};
 use crate::feed::Message;
 use stampede_actors::ids::{EntityId, OpId, OrderId, Reference};
 use stampede_actors::order::decide::MAX_ATTEMPTS;
-use stampede_actors::order::{Answer, AttemptState, Order, Step};
+use stampede_actors::order::{Answer, AttemptState, Order, State, Step};
 use stampede_actors::sku;
 use stampede_actors::time::{Span, Timestamp};
 
@@ -20,7 +20,7 @@ pub struct PaymentErrand {
     pub perhaps_made: bool,
     /// So long ago that the provider may have forgotten its key.
     pub key_forgotten: bool,
-    /// The units are gone: no call that was surely never made is made now.
+    /// The units are gone, or the order is ending without a sale: no call that was surely never made is made now.
     pub units_gone: bool,
 }
 
@@ -52,6 +52,12 @@ impl Payment {
             units_gone: false,
         };
         let mut payment = Payment { errand, stage: Stage::Calling };
+        // What is authorised for an order that is ending would only have to be voided.
+        if matches!(message.step, Step::Authorize { .. }) && order.state() == Some(State::Cancelling) {
+            payment.errand.units_gone = true;
+            let progress = payment.find_out();
+            return Some((payment, progress));
+        }
         let until = now.plus(terms.provider_timeout).plus(terms.hold_margin);
         let extend = match message.step {
             Step::Authorize { .. } => holds_to_extend(order, until),

@@ -232,12 +232,7 @@ impl Driver {
         for queue in Queue::ALL {
             while let Some(message) = self.feed.next(queue) {
                 if let Some(outbox) = self.outbox.as_ref().filter(|_| queue != Queue::Stock) {
-                    if message.again && outbox.is_waiting(queue) {
-                        self.world.vitals.queue(queue).duplicates.fetch_add(1, Ordering::Relaxed);
-                        self.feed.acknowledge(queue, message.id);
-                    } else {
-                        outbox.publish(message);
-                    }
+                    outbox.publish(message);
                     continue;
                 }
                 let subject = (message.order, message.step);

@@ -86,6 +86,21 @@ fn s19_cancelled_while_authorising_is_voided_when_it_is_known() {
 }
 
 #[test]
+fn s19_cancelled_before_the_call_is_never_authorised() {
+    let mut world = World::new(1, &[]);
+    let sku = world.stock("shirt", 10);
+    // The worker cannot read the order at first.
+    world.entity_faults = 1_000;
+    world.place(ORDER, "tok_ok", &[(&sku, 2)]).unwrap();
+    world.cancel(ORDER).unwrap();
+    assert_eq!(world.state(ORDER), State::Cancelling);
+    world.entity_faults = 0;
+    let world = ends_as(world, State::Cancelled);
+    let books = world.desk.books().by_order().unwrap();
+    assert_eq!(books.get(&ORDER).map_or(0, |money| money.authorisations), 0);
+}
+
+#[test]
 fn s19_capture_times_out_and_the_buyer_cancels_the_money_goes_back_before_the_units() {
     let mut world = buying("tok_capture_timeout", &[]);
     world
