@@ -8,6 +8,7 @@
 //! follows the log ([`standby`]). docs/adr/0013 says why it is so, docs/cluster.md how to run it.
 
 mod archive;
+mod clocks;
 mod cluster;
 mod fetch;
 mod kept;
@@ -21,6 +22,7 @@ mod statements;
 mod tenancy;
 pub mod vitals;
 
+pub use clocks::{Reading, clocks};
 pub use cluster::Cluster;
 pub use kept::{OwnerRow, Peer};
 pub use log::CqlLog;

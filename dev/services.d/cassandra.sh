@@ -54,6 +54,11 @@ cassandra_start_node() {
     mkdir -p "$home"
     free_port jmx
     cassandra_yaml "$node" >"$home/cassandra.yaml"
+    local pair
+    for pair in "${cql_set[@]}"; do
+        sed -i "/^${pair%%=*}:/d" "$home/cassandra.yaml"
+        echo "${pair%%=*}: ${pair#*=}" >>"$home/cassandra.yaml"
+    done
     cat >"$home/logback.xml" <<'TEXT'
 <configuration>
   <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
@@ -80,11 +85,16 @@ TEXT
         modules+=(--add-opens "java.base/$flag=ALL-UNNAMED")
     done
     modules+=(--add-opens jdk.management/com.sun.management.internal=ALL-UNNAMED)
-    spawn "$dir/cassandra/log" "$(java_17)" -Xms768m -Xmx768m -XX:+UseSerialGC -Xss512k \
+    local clock=()
+    if [ -n "$cql_skew" ] && [ "$node" -eq "$CASSANDRA_NODES" ]; then
+        cc -shared -fPIC -O1 -o "$home/skew.so" "$here/services.d/skew.c" -ldl || die "--cql-skew needs a C compiler"
+        clock=(env "LD_PRELOAD=$home/skew.so" "SKEW_SECONDS=$cql_skew")
+    fi
+    spawn "$dir/cassandra/log" "${clock[@]}" "$(java_17)" -Xms768m -Xmx768m -XX:+UseSerialGC -Xss512k \
         -cp "$home:$cassandra_home/lib/*" "${modules[@]}" "${joining[@]}" \
         "-Dcassandra.config=file://$home/cassandra.yaml" "-Dcassandra.storagedir=$home" \
         "-Dcassandra.jmx.local.port=$jmx" "-Dlogback.configurationFile=$home/logback.xml" \
-        -Dcassandra-foreground=yes -Djna.tmpdir="$home" -Djava.io.tmpdir="$home" \
+        -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra-foreground=yes -Djna.tmpdir="$home" -Djava.io.tmpdir="$home" \
         org.apache.cassandra.service.CassandraDaemon
     printf -v "CASSANDRA_$node" '%s' "$spawned"
     cassandra_note

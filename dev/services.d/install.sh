@@ -22,6 +22,7 @@ java_17() {
 # Debian packages that server $1 lacks.
 missing_packages() {
     case "$1" in
+        prometheus) have promtool || echo prometheus ;;
         redis) have redis-server || echo redis-server ;;
         rabbitmq) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && have epmd || echo rabbitmq-server ;;
         cassandra)

@@ -52,7 +52,9 @@ impl CqlLog {
                     if Instant::now() >= give_up {
                         let word = statement.word();
                         return Err(Outcome::Unknown(format!(
-                            "the outcome of a {word} is unknown after {} attempts: {why}",
+                            "the outcome of a {word} is unknown after {} attempts: {why}. Whatever was acknowledged is in \
+                             the database: see why it takes no writes (is a disk full?); this server goes on when it is \
+                             started again",
                             attempt + 1
                         )));
                     }

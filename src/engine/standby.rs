@@ -48,6 +48,8 @@ impl Standby {
         let cluster = Cluster::open(&config.cql)?;
         cql::bootstrap(&cluster)?;
         let node = standby::node_name(&config.data_dir)?;
+        // Whoever may not write would wait here for ever.
+        cluster.beat(&node, 0, &start::address(config))?;
         Ok(Standby { config: config.clone(), cluster, node })
     }
 
@@ -68,14 +70,17 @@ impl Standby {
         let mut watch = Watch::new(self.node.clone(), self.config.cql.take_over_after);
         let address = start::address(&self.config);
         let (mut beat, mut beat_at) = (0, Instant::now());
+        let mut told = Told::default();
         let why = loop {
             if stop.load(Ordering::Acquire) {
                 break None;
             }
             match self.follow(&mut warm) {
-                Ok(()) => {}
+                Ok(()) => told.followed = None,
                 Err(Error::Cql(error @ (cql::Error::Request { .. } | cql::Error::Unreachable { .. }))) => {
-                    tracing::warn!(%error, "the log cannot be followed now; tried again");
+                    if news(&mut told.followed, &error) {
+                        tracing::warn!(%error, "the log cannot be followed now; tried again");
+                    }
                 }
                 Err(error) => return Err(error),
             }
@@ -85,13 +90,17 @@ impl Standby {
                 let looked = self.cluster.beat(&self.node, beat, &address).and_then(|()| standby::look(&self.cluster));
                 match looked {
                     Ok((owner, peers)) => {
+                        told.seen = None;
                         tell(&owner);
                         keep_cursors(&warm, &owner);
                         if let Some(why) = watch.look(&owner, &peers, Instant::now()) {
                             break Some(why);
                         }
                     }
-                    Err(error) => tracing::warn!(%error, "the owner of the log cannot be seen now; tried again"),
+                    Err(error) if news(&mut told.seen, &error) => {
+                        tracing::warn!(%error, "the owner of the log cannot be seen now; tried again");
+                    }
+                    Err(_) => {}
                 }
             }
             self.tend(&mut warm, &clock);
@@ -148,6 +157,21 @@ impl Standby {
             warm.checkpoint();
         }
     }
+}
+
+/// What was said last of a trouble that lasts: the same is not said again.
+#[derive(Debug, Default)]
+struct Told {
+    followed: Option<String>,
+    seen: Option<String>,
+}
+
+/// Is this another trouble than the one before?
+fn news(last: &mut Option<String>, error: &cql::Error) -> bool {
+    let text = error.to_string();
+    let new = last.as_ref() != Some(&text);
+    *last = Some(text);
+    new
 }
 
 /// The cursors are the owner's: what it still needs is kept here as well.

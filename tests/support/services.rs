@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Servers of one directory. Stopped when dropped.
@@ -85,10 +86,17 @@ impl Services {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "no process {pid}");
     }
 
-    /// SIGKILL.
+    /// SIGKILL; comes back when the process has ended.
     #[track_caller]
     pub fn kill(&self, pid: &str) {
+        let process = Path::new("/proc").join(self.get(pid));
         self.signal(pid, libc::SIGKILL);
+        let began = Instant::now();
+        let runs = || std::fs::read_to_string(process.join("stat")).is_ok_and(|stat| !stat.contains(") Z "));
+        while runs() {
+            assert!(began.elapsed() < Duration::from_secs(20), "{} lives on", process.display());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Where logs and data are.

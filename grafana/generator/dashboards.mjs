@@ -1,0 +1,6 @@
+// All dashboards, in the order in which one looks.
+import sale from "./dashboards/sale.mjs";
+import engine from "./dashboards/engine.mjs";
+import outside from "./dashboards/outside.mjs";
+
+export const DASHBOARDS = [...sale, ...engine, ...outside];
