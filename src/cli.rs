@@ -11,6 +11,7 @@ pub mod health;
 pub mod import;
 pub mod keys;
 pub mod logging;
+pub mod order;
 pub mod out;
 pub mod schema;
 pub mod serve;
@@ -127,6 +128,8 @@ enum Command {
     Fetch(fetch::Args),
     /// Write the records of some SKUs and of their orders as a file that proves itself on another machine.
     Export(export::Args),
+    /// One order of a running server, with all that happened to it.
+    Order(order::Args),
     /// Create, list and revoke API keys; a running server sees the change within a second.
     Keys(keys::Args),
     /// Make or look at the tables of the commit log in ScyllaDB.
@@ -166,6 +169,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Verify(args) => verify::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Order(args) => order::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Schema(args) => schema::run(&args),

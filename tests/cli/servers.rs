@@ -20,6 +20,34 @@ fn a_server_stops_when_told_and_its_log_verifies() {
 }
 
 #[test]
+fn an_order_is_looked_up_with_its_whole_timeline() {
+    let here = Here::new();
+    here.write("stock.csv", "sku,seller,location,units,price,currency\nhoodie,acme,berlin,5,19.99,EUR\n");
+    here.run(&["import", "stock.csv"]).says(OK);
+    let serving = Serving::start(&here, &["--payment-latency", "5ms", "--fulfilment-latency", "5ms"]);
+    let headers = "Content-Type: application/json\r\nIdempotency-Key: \"one\"\r\n";
+    let body = r#"{"buyer":"buyer-1","payment_token":"tok_ok","lines":[{"sku":"hoodie","units":2}]}"#;
+    let answer = serving.exchange("POST", "/v1/orders", headers, body);
+    let placed: Value = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let order = placed["order"].as_str().unwrap();
+    let url = serving.url();
+    wait_until(|| here.run(&["order", order, "--server", &url]).stdout.contains("fulfilled"));
+
+    let told = here.run(&["order", order, "--server", &url]).says(OK);
+    let at = |words: &str| told.find(words).unwrap_or_else(|| panic!("no {words:?} in {told}"));
+    assert!(told.starts_with(&format!("{order}  fulfilled  of buyer-1: 39.98 EUR, 39.98 EUR captured")), "{told}");
+    assert!(at("2 x hoodie of acme") < at("placed") && at("placed") < at("captured\n"), "{told}");
+    let json: Value = serde_json::from_str(&here.run(&["order", order, "--server", &url, "--json"]).says(OK)).unwrap();
+    let steps = json["timeline"].as_array().unwrap().len();
+    assert!(steps > 5 && told.lines().count() == steps + 2, "{steps} steps in {told}");
+
+    here.run(&["order", "nonsense", "--server", &url]).fails(USAGE, "is no order's name");
+    here.run(&["order", "ord_00000000000000000000000000", "--server", &url]).fails(FAILED, "404 unknown_order");
+    assert_eq!(serving.stop(), OK);
+    here.run(&["order", order, "--server", &url]).fails(super::NOT_READY, &url);
+}
+
+#[test]
 fn a_damaged_log_ends_with_99_and_names_the_place() {
     let here = Here::new();
     here.write_stock("stock.csv", 50);
