@@ -91,7 +91,7 @@ class Stage {
     const values = Object.fromEntries(readFileSync(join(this.work, "services/services.env"), "utf8").split("\n").filter((line) => /^\w+=/.test(line)).map((line) => line.split(/=(.*)/s)));
     this.values = values;
     this.own = [];
-    if (this.servers.includes("redis")) this.own.push("--cache=redis", `--redis-url=${values.REDIS_URL}`, "--redis-reads-max-age=1s", "--limits-address=100000/s");
+    if (this.servers.includes("redis")) this.own.push("--cache=redis", `--redis-url=${values.REDIS_URL}`, "--redis-reads-max-age=1s", "--limits-address=10000/1s");
     if (this.servers.includes("rabbitmq")) this.own.push("--broker=rabbitmq", `--rabbitmq-url=${values.AMQP_URL}`);
   }
 
