@@ -145,6 +145,12 @@ class Stage {
     for (let n = 0; n < count; n += 1) await this.#order("one-key", `buyer-${n}`).then((answer) => answer.arrayBuffer());
   }
 
+  /** Until Prometheus knows how it was before anything was done. */
+  seen() {
+    const query = new URLSearchParams({ query: 'count_over_time(up{job="stampede"}[1m]) >= 5' });
+    return until("no scrapes", 60, async () => (await fetch(`${this.prometheus}/api/v1/query?${query}`).then((answer) => answer.json())).data.result.length > 0);
+  }
+
   async firing() {
     const body = await fetch(`${this.prometheus}/api/v1/alerts`).then((answer) => answer.json());
     return new Set(body.data.alerts.filter(({ state }) => state === "firing").map(({ labels }) => labels.alertname));
@@ -185,7 +191,7 @@ async function drill(name) {
   let well = false;
   try {
     await stage.open();
-    await sleep(5_000);
+    await stage.seen();
     const before = await stage.firing();
     for (const alert of plan.alerts) if (before.has(alert)) throw new Error(`${alert} fires before anything was done`);
     await plan.inject(stage);

@@ -36,7 +36,7 @@ fn an_order_is_looked_up_with_its_whole_timeline() {
     let told = here.run(&["order", order, "--server", &url]).says(OK);
     let at = |words: &str| told.find(words).unwrap_or_else(|| panic!("no {words:?} in {told}"));
     assert!(told.starts_with(&format!("{order}  fulfilled  of buyer-1: 39.98 EUR, 39.98 EUR captured")), "{told}");
-    assert!(at("2 x hoodie of acme") < at("placed") && at("placed") < at("captured\n"), "{told}");
+    assert!(at("2 x hoodie of acme") < at("placed") && at("placed") < at("capture_done"), "{told}");
     let json: Value = serde_json::from_str(&here.run(&["order", order, "--server", &url, "--json"]).says(OK)).unwrap();
     let steps = json["timeline"].as_array().unwrap().len();
     assert!(steps > 5 && told.lines().count() == steps + 2, "{steps} steps in {told}");
