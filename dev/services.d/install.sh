@@ -22,7 +22,11 @@ java_17() {
 # Debian packages that server $1 lacks.
 missing_packages() {
     case "$1" in
-        prometheus) have promtool || echo prometheus ;;
+        prometheus)
+            have promtool || echo prometheus
+            # What runbooks are typed with.
+            have curl || echo curl
+            ;;
         redis) have redis-server || echo redis-server ;;
         rabbitmq) [ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] && have epmd || echo rabbitmq-server ;;
         cassandra)
