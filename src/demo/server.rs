@@ -7,6 +7,8 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
@@ -65,14 +67,19 @@ const PORTS: std::ops::Range<u16> = 10_000..32_768;
 /// So many are tried.
 const PORTS_TRIED: usize = 100;
 
-/// A port of this machine that is free, as long as it is kept, and that will stay so for a while.
+/// A port of this machine that is free, as long as it is kept, and that will stay so for a while. This process gets each
+/// one only once: a server that is about to start, or to start again, has nothing bound to its own.
 ///
 /// # Errors
 /// When none of many is free.
 pub fn free_port() -> std::io::Result<TcpListener> {
+    static FIRST: LazyLock<u16> = LazyLock::new(|| rand::random_range(PORTS));
+    static GIVEN: AtomicU16 = AtomicU16::new(0);
     let mut last = std::io::ErrorKind::AddrInUse.into();
     for _ in 0..PORTS_TRIED {
-        match TcpListener::bind(("127.0.0.1", rand::random_range(PORTS))) {
+        let given = GIVEN.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+        let port = PORTS.start + (*FIRST - PORTS.start + given) % (PORTS.end - PORTS.start);
+        match TcpListener::bind(("127.0.0.1", port)) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }
@@ -268,4 +275,20 @@ fn cpu_of(process: &str) -> anyhow::Result<Duration> {
     // SAFETY: sysconf has no preconditions.
     let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1);
     Ok(Duration::from_secs_f64(ticks as f64 / per_second as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_port_is_given_twice() -> std::io::Result<()> {
+        let ports: std::io::Result<Vec<u16>> = (0..200).map(|_| Ok(free_port()?.local_addr()?.port())).collect();
+        let mut ports = ports?;
+        assert!(ports.iter().all(|port| PORTS.contains(port)), "{ports:?}");
+        ports.sort_unstable();
+        ports.dedup();
+        assert_eq!(ports.len(), 200);
+        Ok(())
+    }
 }
