@@ -4,8 +4,12 @@
 
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+#[path = "support/services.rs"]
+mod services;
+
 use scylla::client::session_builder::SessionBuilder;
 use serde_json::Value;
+use services::Services;
 use stampede::clock::BootClock;
 use stampede::config::{Config, Flags};
 use stampede::cql::{self, Cluster, NotOurs, Taken, schema};
@@ -16,22 +20,12 @@ use stampede_actors::time::Timestamp;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_stampede");
 
 fn cassandra() -> SocketAddr {
-    static AT: OnceLock<SocketAddr> = OnceLock::new();
-    *AT.get_or_init(|| {
-        let dir = tempfile::tempdir().unwrap().keep();
-        let mut up = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/services"));
-        up.arg("up").arg("cassandra").arg("--dir").arg(dir).arg("--while").arg(std::process::id().to_string());
-        let output = up.arg("--discard").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let env = std::fs::read_to_string(String::from_utf8(output.stdout).unwrap().trim()).unwrap();
-        let points = env.lines().find_map(|line| line.strip_prefix("CQL_CONTACT_POINTS=")).unwrap();
-        points.split(',').next().unwrap().parse().unwrap()
-    })
+    Services::cassandra().get("CQL_CONTACT_POINTS").parse().unwrap()
 }
 
 fn stampede(arguments: &[&str], keyspace: &str) -> Output {

@@ -5,16 +5,15 @@
 use crate::life::Life;
 use crate::proxy::{Mode, Proxy};
 use crate::way::Way;
-use anyhow::{Context, ensure};
 use lapin::options::{BasicPublishOptions, ExchangeDeleteOptions, QueueDeleteOptions};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::collections::BTreeMap;
+use stampede::demo::cluster::{Cluster, Service};
+use stampede::demo::options::Victim;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::sleep;
@@ -93,68 +92,32 @@ impl fmt::Display for Counts {
 
 /// A RabbitMQ of our own; it ends with this process at the latest.
 struct Rabbit {
-    dir: TempDir,
+    cluster: Cluster,
     proxy: Proxy,
+    /// Of the cluster, which ends before it.
+    _dir: TempDir,
 }
 
 impl Rabbit {
     fn start() -> anyhow::Result<Rabbit> {
         let dir = tempfile::tempdir()?;
-        up(dir.path())?;
-        let port: u16 = value(dir.path(), "AMQP_PORT")?.parse()?;
+        let cluster = Cluster::start(&crate::services(), dir.path(), 1, &[Service::Rabbitmq])?;
+        let port: u16 = cluster.value("AMQP_PORT")?.parse()?;
         let proxy = Proxy::start(SocketAddr::from(([127, 0, 0, 1], port)))?;
-        Ok(Rabbit { dir, proxy })
+        Ok(Rabbit { cluster, proxy, _dir: dir })
     }
 
     fn url(&self) -> String {
         format!("amqp://guest:guest@{}/%2f", self.proxy.at)
     }
 
-    fn kill(&self) -> anyhow::Result<()> {
-        let pid: i32 = value(self.dir.path(), "RABBITMQ_PID")?.parse()?;
-        // SAFETY: a signal to a process that our own script has started, by the id that it noted.
-        ensure!(unsafe { libc::kill(pid, libc::SIGKILL) } == 0, "no process {pid}");
-        Ok(())
-    }
-
-    async fn start_again(&self) -> anyhow::Result<()> {
-        let dir = self.dir.path().to_owned();
-        tokio::task::spawn_blocking(move || up(&dir)).await?
-    }
-
     /// Not over the proxy.
     async fn channel(&self) -> anyhow::Result<(Connection, Channel)> {
-        let url = value(self.dir.path(), "AMQP_URL")?;
+        let url = self.cluster.value("AMQP_URL")?;
         let connection = Connection::connect(&url, ConnectionProperties::default()).await?;
         let channel = connection.create_channel().await?;
         Ok((connection, channel))
     }
-}
-
-impl Drop for Rabbit {
-    fn drop(&mut self) {
-        // It ends with this process as well.
-        let _ = script("down", self.dir.path()).arg("--discard").output();
-    }
-}
-
-fn script(verb: &str, dir: &Path) -> Command {
-    let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/services"));
-    command.args([verb, "rabbitmq", "--dir"]).arg(dir).stdin(Stdio::null());
-    command
-}
-
-fn up(dir: &Path) -> anyhow::Result<()> {
-    let mut command = script("up", dir);
-    let output = command.args(["--discard", "--while", &std::process::id().to_string()]).output()?;
-    ensure!(output.status.success(), "dev/services: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
-}
-
-fn value(dir: &Path, name: &str) -> anyhow::Result<String> {
-    let text = std::fs::read_to_string(dir.join("services.env"))?;
-    let values: BTreeMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
-    values.get(name).map(ToString::to_string).with_context(|| format!("dev/services says no {name}"))
 }
 
 /// Goes on until there were so many faults. A violation ends its directory's life, and is printed with its seed.
@@ -231,9 +194,7 @@ async fn fault(kind: Kind, rabbit: &Rabbit, namespace: &str, life: &mut Life, rn
         Kind::Kill => {
             // What was made a moment ago must be there: see docs/adr/0014.
             sleep(Duration::from_secs(2)).await;
-            rabbit.kill()?;
-            sleep(Duration::from_millis(rng.random_range(0..1_000))).await;
-            rabbit.start_again().await
+            rabbit.cluster.kill(Victim::Broker).await
         }
         Kind::LostConfirm | Kind::LostAck => {
             rabbit.proxy.set(if kind == Kind::LostConfirm { Mode::DropAnswers } else { Mode::DropRequests });

@@ -34,6 +34,11 @@ use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Starts real servers.
+fn services() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "dev", "services"].iter().collect()
+}
+
 #[derive(Debug, Parser)]
 #[command(name = "torture")]
 struct Cli {

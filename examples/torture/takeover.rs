@@ -1,27 +1,28 @@
 //! Two servers on one log in a real Cassandra, buyers at whichever owns it, and everything that takes it from the owner:
 //! a kill, a pause longer than every time-out, a hand-over, an order to take over, a network that loses what it carries.
 
-use crate::buyers::Buyers;
-use crate::proxy::{Mode, Proxy};
+mod pair;
+
+use crate::proxy::Mode;
 use anyhow::{Context, bail, ensure};
+use pair::{Pair, command};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
 use stampede::client::{Pool, Request};
+use stampede::demo::Server;
 use stampede::demo::books::Books;
-use stampede::demo::{Server, Setup};
+use stampede::demo::cluster::{Cluster, Service};
 use stampede::disk::{RealDisk, SharedDisk};
 use stampede::journal::Log;
 use stampede::verify;
 use stampede_actors::record::Position;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 use tokio::time::sleep;
 
 const START: Duration = Duration::from_secs(60);
@@ -35,25 +36,6 @@ const READ_EVERY: u64 = 20;
 /// Longer than every time-out of the flags below, and of Cassandra.
 const PAUSE: Duration = Duration::from_secs(4);
 const HOLD_TTL: Duration = Duration::from_secs(600);
-
-const FLAGS: &[&str] = &[
-    "--log-store=scylla",
-    "--cql-data-center=datacenter1",
-    "--cql-beat-every=100ms",
-    "--cql-take-over-after=1s",
-    "--cql-timeout=1s",
-    "--cql-resolve-within=3s",
-    "--cql-bucket-frames=40",
-    "--log-segment-bytes=4MiB",
-    "--log-frame-bytes=64KiB",
-    "--checkpoint-every=1s",
-    "--store-keep-free=0B",
-    "--payment-timeout=500ms",
-    "--payment-ask-again=200ms",
-    "--start-grace=500ms",
-    "--api-request-timeout=8s",
-    "--api-drain=5s",
-];
 
 /// How the log is taken from its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -125,33 +107,17 @@ impl fmt::Display for Counts {
     }
 }
 
-struct Node {
-    setup: Setup,
-    server: Option<Server>,
-    /// Between it and the database.
-    database: Proxy,
-}
-
-struct Pair {
-    program: PathBuf,
-    nodes: [Node; 2],
-    owner: usize,
-    /// Between the buyers and the owner.
-    front: Proxy,
-    buyers: Rc<Buyers>,
-    contact_point: SocketAddr,
-    /// One of its own: a log is never used for two runs.
-    keyspace: String,
-    checked: usize,
-    dir: TempDir,
-}
-
 /// Goes on until there were so many take-overs or faults, or one violation.
 pub async fn run(options: &Options) -> anyhow::Result<Counts> {
     let place = tempfile::Builder::new().prefix("stampede-cassandra-").tempdir()?;
+    // Kept until the end.
+    let mut own = None;
     let contact_point = match options.contact_point {
         Some(there) => there,
-        None => start_cassandra(place.path())?,
+        None => {
+            let cluster = Cluster::start(&crate::services(), place.path(), 1, &[Service::Cassandra])?;
+            own.insert(cluster).value("CQL_CONTACT_POINTS")?.parse()?
+        }
     };
     let mut counts = Counts::default();
     let mut rng = StdRng::seed_from_u64(options.seed);
@@ -171,78 +137,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Counts> {
     Ok(counts)
 }
 
-/// One node, gone with this process.
-fn start_cassandra(dir: &Path) -> anyhow::Result<SocketAddr> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/services");
-    let mut up = Command::new(script);
-    up.arg("up").arg("cassandra").arg("--dir").arg(dir).arg("--while").arg(std::process::id().to_string());
-    let output = up.arg("--discard").output().context("dev/services")?;
-    ensure!(output.status.success(), "dev/services: {}", String::from_utf8_lossy(&output.stderr));
-    let env = std::fs::read_to_string(String::from_utf8(output.stdout)?.trim())?;
-    let points = env.lines().find_map(|line| line.strip_prefix("CQL_CONTACT_POINTS=")).context("no contact points")?;
-    Ok(points.split(',').next().unwrap_or_default().parse()?)
-}
-
 impl Pair {
-    async fn begin(options: &Options, contact_point: SocketAddr) -> anyhow::Result<Pair> {
-        let dir = tempfile::Builder::new().prefix("stampede-takeover-").tempdir()?;
-        let keyspace = format!("--cql-keyspace=torture_{:016x}", rand::random::<u64>());
-        let apply = ["schema", "apply", &keyspace, "--cql-replication=1"];
-        command(&options.program, dir.path(), contact_point, &apply)?;
-        let node = |name: &str| -> anyhow::Result<Node> {
-            let database = Proxy::start(contact_point)?;
-            let mut setup = Setup::new(&options.program, &dir.path().join(name), FLAGS)?;
-            setup.flags.push(format!("--cql-contact-points={}", database.at));
-            setup.flags.push(keyspace.clone());
-            Ok(Node { setup, server: None, database })
-        };
-        let nodes = [node("a")?, node("b")?];
-        let key = stampede::keys::create(&nodes[0].setup.data, "torture")?.secret;
-        std::fs::copy(nodes[0].setup.data.join("keys.json"), nodes[1].setup.data.join("keys.json"))?;
-        let front = Proxy::start(nodes[0].setup.api)?;
-        let buyers = Buyers::new(front.at, &key, SKUS, &options.seed.to_string(), HOLD_TTL);
-        let program = options.program.clone();
-        let mut pair = Pair { program, nodes, owner: 0, front, buyers, contact_point, keyspace, checked: 0, dir };
-        pair.start(0)?;
-        pair.becomes_owner(0).await?;
-        pair.start(1)?;
-        pair.stands_by(1).await?;
-        pair.buyers.fill(UNITS).await?;
-        Ok(pair)
-    }
-
-    fn start(&mut self, node: usize) -> anyhow::Result<()> {
-        self.nodes[node].server = Some(Server::start(self.nodes[node].setup.clone())?);
-        Ok(())
-    }
-
-    fn server(&mut self, node: usize) -> anyhow::Result<&mut Server> {
-        self.nodes[node].server.as_mut().context("no server was started")
-    }
-
-    async fn becomes_owner(&mut self, node: usize) -> anyhow::Result<()> {
-        self.server(node)?.ready(START).await?;
-        self.owner = node;
-        self.front.lead_to(self.nodes[node].setup.api);
-        Ok(())
-    }
-
-    async fn status(&self, node: usize) -> Option<String> {
-        let pool = Pool::new(self.nodes[node].setup.ops, 1);
-        let answer = pool.send(&Request::get("/health/ready"), Duration::from_secs(1)).await.ok()?;
-        Some(answer.json()?["status"].as_str()?.to_owned())
-    }
-
-    async fn stands_by(&mut self, node: usize) -> anyhow::Result<()> {
-        let began = Instant::now();
-        while self.status(node).await.as_deref() != Some("standby") {
-            self.server(node)?.alive()?;
-            ensure!(began.elapsed() < START, "node {node} does not stand by");
-            sleep(Duration::from_millis(20)).await;
-        }
-        Ok(())
-    }
-
     async fn cycles(&mut self, options: &Options, rng: &mut StdRng, counts: &mut Counts) -> anyhow::Result<()> {
         for cycle in 0..options.count {
             let kind = options.only.unwrap_or_else(|| *KINDS.choose(rng).unwrap_or(&Kind::Kill));
@@ -309,33 +204,6 @@ impl Pair {
         }
     }
 
-    /// After a disturbance: the old owner, if it had the patience, or the other one.
-    async fn whoever_owns_it(&mut self, counts: &mut Counts) -> anyhow::Result<()> {
-        let began = Instant::now();
-        // Long enough for a stand-by that has seen no beat to have made up its mind.
-        sleep(Duration::from_millis(1_500)).await;
-        loop {
-            for node in [self.owner, 1 - self.owner] {
-                if self.server(node)?.alive().is_err() {
-                    self.ends_badly(node).await?;
-                    self.nodes[node].server = None;
-                    self.start(node)?;
-                }
-            }
-            let statuses = [self.status(0).await, self.status(1).await];
-            let is = |node: usize, status: &str| statuses[node].as_deref() == Some(status);
-            for owner in 0..2 {
-                if is(owner, "ready") && is(1 - owner, "standby") {
-                    counts.takeovers += u64::from(owner != self.owner);
-                    self.becomes_owner(owner).await?;
-                    return Ok(());
-                }
-            }
-            ensure!(began.elapsed() < START, "nobody owns the log after a disturbance: {statuses:?}");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// The paused owner goes on. It must not tell what it does not know any more, and end.
     async fn wake_zombie(&mut self, node: usize, paused: Instant, counts: &mut Counts) -> anyhow::Result<()> {
         // Something that only the new owner knows.
@@ -372,13 +240,6 @@ impl Pair {
             sleep(Duration::from_millis(2)).await;
         }
         bail!("the paused owner does not notice that it was replaced")
-    }
-
-    /// With 1, and with the reason in its log.
-    async fn ends_badly(&mut self, node: usize) -> anyhow::Result<()> {
-        let code = self.server(node)?.ended(Duration::from_secs(30)).await?;
-        ensure!(code == Some(1), "node {node} ended with {code:?}");
-        Ok(())
     }
 
     async fn check(&mut self, rng: &mut StdRng) -> anyhow::Result<()> {
@@ -450,16 +311,6 @@ impl Pair {
         ensure!(verified.status.success(), "stampede verify: {}", String::from_utf8_lossy(&verified.stdout));
         Ok(())
     }
-}
-
-/// Runs a command of the program against the database itself; it must succeed.
-fn command(program: &Path, dir: &Path, contact_point: SocketAddr, arguments: &[&str]) -> anyhow::Result<()> {
-    let mut command = Command::new(program);
-    command.args(arguments).arg(format!("--cql-contact-points={contact_point}")).current_dir(dir);
-    let output = command.output()?;
-    let words = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "stampede {}: {} {words}", arguments.join(" "), output.status);
-    Ok(())
 }
 
 fn signal(server: &Server, signal: i32) -> anyhow::Result<()> {

@@ -59,10 +59,7 @@ impl Rig {
     /// # Errors
     /// When it does not start, or does not take the stock.
     pub async fn start(flags: &[&str], stock: &str) -> anyhow::Result<Rig> {
-        let place = Place(stage::Directory::new("bench")?);
-        let flags = [ALWAYS, flags].concat();
-        let setup = Setup::new(&std::env::current_exe()?, place.0.path(), &flags)?;
-        let key = crate::keys::create(&setup.data, "bench").context("cannot make an API key")?.secret;
+        let (place, setup, key) = lay_out(flags)?;
         fill(&setup, stock)?;
         let mut server = Server::start(setup.clone())?;
         server.ready(START).await?;
@@ -75,10 +72,7 @@ impl Rig {
     /// # Errors
     /// As [`Rig::start`].
     pub async fn start_then_fill(flags: &[&str], stock: &str) -> anyhow::Result<Rig> {
-        let place = Place(stage::Directory::new("bench")?);
-        let flags = [ALWAYS, flags].concat();
-        let setup = Setup::new(&std::env::current_exe()?, place.0.path(), &flags)?;
-        let key = crate::keys::create(&setup.data, "bench").context("cannot make an API key")?.secret;
+        let (place, setup, key) = lay_out(flags)?;
         let mut server = Server::start(setup.clone())?;
         server.ready(START).await?;
         let (to, with) = (format!("http://{}", setup.api), key.clone());
@@ -208,6 +202,15 @@ impl Rig {
     pub fn server(&mut self) -> &mut Server {
         &mut self.server
     }
+}
+
+/// A directory, a server's setup in it, and an API key.
+fn lay_out(flags: &[&str]) -> anyhow::Result<(Place, Setup, String)> {
+    let place = Place(stage::Directory::new("bench")?);
+    let flags = [ALWAYS, flags].concat();
+    let setup = Setup::new(&std::env::current_exe()?, place.0.path(), &flags)?;
+    let key = crate::keys::create(&setup.data, "bench").context("cannot make an API key")?.secret;
+    Ok((place, setup, key))
 }
 
 /// Imports a stock file into the directory of a server that does not run yet: much faster than through its API.

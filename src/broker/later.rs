@@ -9,8 +9,10 @@ use stampede_actors::ids::OrderId;
 use stampede_actors::order::Step;
 use std::collections::VecDeque;
 
-/// Most steps of one queue that are remembered, about 200 bytes each. A step beyond them is asked for again by its order.
+/// Most steps of one queue that are remembered. A step beyond them is asked for again by its order.
 const MOST: usize = 65_536;
+/// Each of them is here twice, as a message and as its name: 144 bytes at most, and what the set leaves free.
+const _: () = assert!(size_of::<Message>() + size_of::<(OrderId, Step)>() <= 144);
 
 /// The repeats of one queue, each step once.
 #[derive(Debug, Default)]

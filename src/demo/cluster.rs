@@ -83,7 +83,11 @@ impl Cluster {
         Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
     }
 
-    fn value(&self, name: &str) -> anyhow::Result<String> {
+    /// A value of `services.env`: an address, a port, a process id.
+    ///
+    /// # Errors
+    /// When there is none of this name.
+    pub fn value(&self, name: &str) -> anyhow::Result<String> {
         self.values()?.remove(name).with_context(|| format!("dev/services does not say {name}"))
     }
 
