@@ -22,12 +22,11 @@ pub mod recovery;
 pub mod report;
 pub mod rig;
 pub mod rounds;
-pub mod scrape;
 pub mod stages;
 pub mod timer;
 
+pub use crate::client::scrape::Metrics;
 pub use figure::{Figure, Spec};
-pub use scrape::Metrics;
 
 use crate::cli::doctor::system;
 use crate::cli::{Exit, Outcome, Stop, out};

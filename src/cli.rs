@@ -11,10 +11,12 @@ pub mod health;
 pub mod import;
 pub mod keys;
 pub mod logging;
+pub mod ops;
 pub mod order;
 pub mod out;
 pub mod schema;
 pub mod serve;
+pub mod top;
 pub mod verify;
 pub mod worker;
 
@@ -128,6 +130,12 @@ enum Command {
     Fetch(fetch::Args),
     /// Write the records of some SKUs and of their orders as a file that proves itself on another machine.
     Export(export::Args),
+    /// Steer a running sale: pause and resume, drain, holds, the outbox; and see who did what.
+    Ops(ops::Args),
+    /// Have things go wrong on purpose, on a server that was started for it.
+    Fault(ops::FaultArgs),
+    /// A running server at a glance, every second: stock, orders, latency, queues, log, hot SKUs.
+    Top(top::Args),
     /// One order of a running server, with all that happened to it.
     Order(order::Args),
     /// Create, list and revoke API keys; a running server sees the change within a second.
@@ -169,6 +177,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Verify(args) => verify::run(&args),
         Command::Fetch(args) => fetch::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Ops(args) => ops::run(&args),
+        Command::Fault(args) => ops::fault(&args),
+        Command::Top(args) => top::run(&args),
         Command::Order(args) => order::run(&args),
         Command::Keys(args) => keys::run(&args),
         Command::Import(args) => import::run(&args),

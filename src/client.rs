@@ -6,6 +6,7 @@ pub mod answer;
 pub mod connection;
 pub mod pool;
 pub mod request;
+pub mod scrape;
 
 pub use answer::{Answer, Head, Says};
 pub use connection::Connection;

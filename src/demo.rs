@@ -21,6 +21,7 @@ pub mod shelf;
 pub mod shop;
 pub mod stage;
 pub mod stats;
+pub mod timelines;
 pub mod verdict;
 
 pub use options::Options;

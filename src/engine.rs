@@ -30,6 +30,7 @@ use crate::feed::projection::{Reader, worker};
 use crate::journal::{self, CommitListener, Committed, Log, Stopped};
 use crate::store;
 use crate::workflows::WorkflowThread;
+use crate::workflows::simulated::FaultBoard;
 use parking_lot::Mutex;
 use stampede_actors::ids::Slot;
 use stampede_actors::journal::Journal;
@@ -64,6 +65,8 @@ pub(crate) struct Inner {
     changes: Option<Arc<Inlet>>,
     /// The stores of the simulated outside parties.
     outside: Vec<store::Failure>,
+    /// What they do wrong now.
+    faults: FaultBoard,
     /// Kept so that its lanes live: shards on threads of their own.
     arbiters: Mutex<Vec<actix_rt::Arbiter>>,
     log_thread: Mutex<Option<journal::LogThread>>,
@@ -251,6 +254,28 @@ impl Engine {
     /// From now on new purchases are refused and readiness fails; what is in progress goes on.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Takes new purchases again. `false`: it is going down for good.
+    #[must_use]
+    pub fn undrain(&self) -> bool {
+        let stopping = self.0.stopping.load(Ordering::SeqCst);
+        if !stopping {
+            self.0.draining.store(false, Ordering::SeqCst);
+        }
+        !stopping
+    }
+
+    /// What the simulated outside parties of this process do wrong; it may be changed while they work.
+    #[must_use]
+    pub fn faults(&self) -> &FaultBoard {
+        &self.0.faults
+    }
+
+    /// Where clients find this process.
+    #[must_use]
+    pub fn address(&self) -> String {
+        start::address(&self.0.config)
     }
 
     /// Is it draining?

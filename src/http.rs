@@ -17,6 +17,7 @@ pub mod limit;
 pub mod noop;
 pub mod openapi;
 pub mod operations;
+pub mod ops;
 pub mod order_view;
 pub mod orders;
 pub mod paging;

@@ -15,12 +15,14 @@ mod words;
 
 pub use committed::{committed, followed};
 pub use families::get;
+pub use hot::SLOTS as HOT_SKUS_MAX;
 pub use words::{ATTENTION, Checkout, HoldEnd, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
 
 use crate::config::Backend;
 use crate::feed::Queue;
 use crate::http::routes::Route;
-use stampede_actors::time::Span;
+use stampede_actors::ids::SkuId;
+use stampede_actors::time::{Span, Timestamp};
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -95,6 +97,12 @@ pub fn step(queue: Queue, took: Duration) {
 /// Records how long a hold lasted that has ended now.
 pub fn hold_ended(end: HoldEnd, lasted: Span) {
     get().hold_ends[end as usize].record(lasted.0 as f64 / 1e6);
+}
+
+/// The SKUs that are wanted most, and their shares of all holds of the last half minute or so. `now`: engine time.
+#[must_use]
+pub fn hot_skus(now: Timestamp, limit: usize) -> Vec<(SkuId, f64)> {
+    get().hot.lock().top(now, limit)
 }
 
 fn status_class(status: u16) -> usize {

@@ -70,7 +70,7 @@ impl Worker {
     /// Books that another process uses, or no thread to be had.
     pub fn start(config: &Config, works: Works, server: Server) -> anyhow::Result<Worker> {
         let clock: Arc<dyn Clock> = Arc::new(BootClock::new());
-        let Outside { provider, warehouse, failures } = Outside::open(config, works, Arc::clone(&clock))?;
+        let Outside { provider, warehouse, failures, .. } = Outside::open(config, works, Arc::clone(&clock))?;
         let (to_us, callbacks) = mpsc::channel(UNASKED);
         provider.listen(to_us);
         let (to_us, shipments) = mpsc::channel(UNASKED);

@@ -17,6 +17,8 @@ mod drain;
 mod idempotency;
 #[path = "http/operations.rs"]
 mod operations;
+#[path = "http/ops.rs"]
+mod ops;
 #[path = "http/orders.rs"]
 mod orders;
 #[path = "http/sale.rs"]

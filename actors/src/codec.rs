@@ -1,6 +1,7 @@
 //! Bytes of events and snapshots: protocol-buffer messages, so that fields can be added.
 //!
-//! Each aggregate encodes its own events and state (`sku/codec.rs`, `cart/codec.rs`, `order/codec.rs`); what they
+//! Each aggregate encodes its own events and state (`sku/codec.rs`, `cart/codec.rs`, `order/codec.rs`,
+//! `shop/codec.rs`); what they
 //! share is in [`wire`]. The rules that keep old logs readable: a tag is never used for something else, a field is
 //! never taken away, and a new field's default means what its absence meant. `tests/golden` holds one file for every
 //! kind of event ever written.
@@ -10,7 +11,7 @@ pub mod wire;
 use crate::ids::EntityId;
 use crate::record::{Entry, Event, Record};
 use crate::time::Timestamp;
-use crate::{cart, order, sku};
+use crate::{cart, order, shop, sku};
 use prost::Message;
 
 /// Why bytes are no event, record or snapshot. In a frame whose checksum is right, this is a bug or a newer version.
@@ -65,6 +66,7 @@ fn write_entry(entry: &Entry) -> EntryMessage {
         (EntityId::Sku(_), Event::Sku(event)) => sku::codec::encode_event(event),
         (EntityId::Cart(_), Event::Cart(event)) => cart::codec::encode_event(event),
         (EntityId::Order(_), Event::Order(event)) => order::codec::encode_event(event),
+        (EntityId::Shop, Event::Shop(event)) => shop::codec::encode_event(event),
         (entity, event) => panic!("{event:?} cannot happen to {entity}"),
     };
     EntryMessage { entity: entry.entity.key(), version: entry.version, event }
@@ -89,6 +91,7 @@ fn read_entry(message: &EntryMessage) -> Result<Entry, Error> {
         EntityId::Sku(_) => Event::Sku(sku::codec::decode_event(&message.event)?),
         EntityId::Cart(_) => Event::Cart(cart::codec::decode_event(&message.event)?),
         EntityId::Order(_) => Event::Order(order::codec::decode_event(&message.event)?),
+        EntityId::Shop => Event::Shop(shop::codec::decode_event(&message.event)?),
     };
     Ok(Entry { entity, version: message.version, event })
 }

@@ -257,6 +257,8 @@ pub enum EntityId {
     Cart(CartId),
     /// An order.
     Order(OrderId),
+    /// The shop as a whole.
+    Shop,
 }
 
 impl EntityId {
@@ -267,16 +269,18 @@ impl EntityId {
             EntityId::Sku(id) => id.slot(),
             EntityId::Cart(id) => id.slot(),
             EntityId::Order(id) => id.slot(),
+            EntityId::Shop => Slot(0),
         }
     }
 
-    /// `sku`, `cart` or `order`: the label in metrics and logs.
+    /// `sku`, `cart`, `order` or `shop`: the label in metrics and logs.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             EntityId::Sku(_) => "sku",
             EntityId::Cart(_) => "cart",
             EntityId::Order(_) => "order",
+            EntityId::Shop => "shop",
         }
     }
 
@@ -287,6 +291,7 @@ impl EntityId {
             EntityId::Sku(id) => [&[1u8], id.as_str().as_bytes()].concat(),
             EntityId::Cart(id) => [&[2u8][..], &id.0.to_be_bytes()].concat(),
             EntityId::Order(id) => [&[3u8][..], &id.0.to_be_bytes()].concat(),
+            EntityId::Shop => vec![4],
         }
     }
 
@@ -299,6 +304,7 @@ impl EntityId {
             1 => Some(EntityId::Sku(SkuId::new(std::str::from_utf8(rest).ok()?).ok()?)),
             2 => Some(EntityId::Cart(CartId(bits(rest)?))),
             3 => Some(EntityId::Order(OrderId(bits(rest)?))),
+            4 if rest.is_empty() => Some(EntityId::Shop),
             _ => None,
         }
     }
@@ -310,6 +316,7 @@ impl fmt::Display for EntityId {
             EntityId::Sku(id) => write!(f, "sku {id}"),
             EntityId::Cart(id) => id.fmt(f),
             EntityId::Order(id) => id.fmt(f),
+            EntityId::Shop => f.write_str("shop"),
         }
     }
 }

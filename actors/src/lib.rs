@@ -1,6 +1,6 @@
 //! The domain of Stampede, and the actix actors around it.
 //!
-//! `sku`, `cart`, `order` and `money` are pure: no clock, no random number, no I/O, no async.
+//! `sku`, `cart`, `order`, `shop` and `money` are pure: no clock, no random number, no I/O, no async.
 //! `shell` holds the actors; `journal` is the port that they hand their events to.
 
 pub mod cart;
@@ -12,5 +12,6 @@ pub mod mutant;
 pub mod order;
 pub mod record;
 pub mod shell;
+pub mod shop;
 pub mod sku;
 pub mod time;

@@ -32,11 +32,17 @@ pub enum Mutant {
     StoreSync,
     /// All claims of a SKU are read back, or none is believed (S4).
     ClaimsSeal,
+    /// A statement that a later owner has refused is not done (S24).
+    CqlFence,
+    /// A statement of unknown outcome is sent again until it is known (S23).
+    CqlUnknown,
+    /// An epoch is a process's own only when the owner's row says so (S24).
+    CqlEpoch,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Mutant; 14] = [
+    pub const ALL: [Mutant; 17] = [
         Mutant::Sync,
         Mutant::EpochCheck,
         Mutant::ChecksumCheck,
@@ -51,6 +57,9 @@ impl Mutant {
         Mutant::StartLooksUp,
         Mutant::StoreSync,
         Mutant::ClaimsSeal,
+        Mutant::CqlFence,
+        Mutant::CqlUnknown,
+        Mutant::CqlEpoch,
     ];
 
     /// Is this check switched off?

@@ -188,6 +188,8 @@ pub enum Command {
     Acknowledge { acknowledgement: OpId, fingerprint: u64, reason: Option<Attention>, note: Reference },
     /// A worker's answer. A late or repeated one is `None`, unless money would stay taken or reserved.
     Report { step: Step, answer: Answer },
+    /// Asks for all open steps once more, now: an operator does not want to wait until they are due.
+    AskAgain,
     /// Whatever is due: expiry, asking again, deadlines.
     Tick,
 }

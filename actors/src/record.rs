@@ -1,7 +1,7 @@
 //! What the log stores: all events of one command, over all the entities that it touched (S9).
 
 use crate::ids::EntityId;
-use crate::{cart, order, sku};
+use crate::{cart, order, shop, sku};
 
 /// Number of events applied to one entity; gap-free, from 1.
 pub type Version = u64;
@@ -19,6 +19,8 @@ pub enum Event {
     Cart(cart::Event),
     /// To an order.
     Order(order::Event),
+    /// To the shop.
+    Shop(shop::Event),
 }
 
 /// One event with the entity's version after it (S4).

@@ -19,6 +19,7 @@ pub mod message;
 mod order;
 mod post;
 mod releasing;
+mod shop;
 mod sku;
 mod slots;
 mod sold_out;

@@ -9,6 +9,7 @@ use stampede_actors::ids::{BuyerRef, CartId, EntityId, HoldId, LocationId, OpId,
 use stampede_actors::money::Money;
 use stampede_actors::order;
 use stampede_actors::record::{Entry, Event, Record};
+use stampede_actors::shop::{self, What, Words};
 use stampede_actors::sku::{self, End, Listing, Part, Reason};
 use stampede_actors::time::{Span, Timestamp};
 use std::fmt::Debug;
@@ -110,6 +111,19 @@ fn cart_events() -> Vec<(&'static str, cart::Event)> {
     ]
 }
 
+fn shop_events() -> Vec<(String, shop::Event)> {
+    let deed = |what| shop::Deed {
+        id: OPERATION,
+        fingerprint: 7,
+        by: Reference::new("oncall").unwrap(),
+        what,
+        subject: (what != What::PauseShop).then(|| Words::new("hoodie-m").unwrap()),
+        reason: Words::new("the provider is down, INC-42").unwrap(),
+    };
+    let acted = |what: What| shop::Event::Acted(shop::Action { deed: deed(what), at: AT });
+    What::ALL.into_iter().map(|what| (what.word().to_owned(), acted(what))).collect()
+}
+
 fn record() -> Record {
     let sku = EntityId::Sku(SkuId::new("hoodie-m").unwrap());
     let entry = |entity, version, event| Entry { entity, version, event };
@@ -157,6 +171,13 @@ fn events_of_stock_of_every_version_read_back() {
 fn events_of_carts_of_every_version_read_back() {
     for (name, event) in cart_events() {
         check(&format!("cart_{name}"), &event, cart::codec::encode_event, cart::codec::decode_event);
+    }
+}
+
+#[test]
+fn events_of_the_shop_of_every_version_read_back() {
+    for (name, event) in shop_events() {
+        check(&format!("shop_{name}"), &event, shop::codec::encode_event, shop::codec::decode_event);
     }
 }
 

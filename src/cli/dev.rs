@@ -39,6 +39,10 @@ pub struct Args {
 pub fn run(args: &Args) -> Outcome {
     let started = Instant::now();
     let mut config = Config::load(&args.flags)?;
+    if !args.flags.values.contains_key("fault-injection") {
+        // It is there to be tried out.
+        config.fault_injection = true;
+    }
     if !args.flags.values.contains_key("diagnostics.filter") {
         // What a person in front of a terminal has to know.
         config.diagnostics.filter = "warn".into();

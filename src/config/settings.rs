@@ -373,6 +373,9 @@ settings! {
         /// What the simulated provider and warehouse do wrong, and how often: `payment=timeout:30%,warehouse=late:5%`.
         /// Errors: unknown words, no start. Effect: for trying out; "none" for real work.
         faults: Faults = "faults", "none";
+        /// Lets operators change `faults` and `log.sync-delay` while the server runs: PUT /v1/ops/faults, `stampede fault`.
+        /// Effect: for trying out and for drills; "false" refuses it.
+        fault_injection: bool = "fault-injection", "false";
         /// Serves POST /v1/noop, which parses and answers like an order but does nothing.
         /// Effect: for measuring only.
         measure: bool = "measure", "false";
@@ -421,5 +424,5 @@ config! {
     log: Log, cql: Cql, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, limits: Limits,
     redis: Redis, rabbitmq: Rabbitmq, diagnostics: Diagnostics;
     data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, cache: CacheKind, broker: BrokerKind,
-    start_grace: Duration, faults: Faults, measure: bool,
+    start_grace: Duration, faults: Faults, fault_injection: bool, measure: bool,
 }

@@ -1,6 +1,7 @@
 //! What really happened, from the two accounts that do not lie: the log, read back offline, and the provider's ledger.
 
 use crate::demo::charges::Charges;
+use crate::demo::timelines;
 use crate::disk::{RealDisk, SharedDisk};
 use crate::journal::Log;
 use crate::verify::{self, Finding, Violation};
@@ -8,7 +9,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use stampede_actors::ids::EntityId;
 use stampede_actors::money::Money;
-use stampede_actors::order::{Answer, Event, Step};
+use stampede_actors::order::{Answer, Event, Order, Step};
 use stampede_actors::record::{self, Position, Record};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ struct Booked {
     total: Money,
     captured: bool,
     ended: bool,
+    /// As its events make it.
+    order: Box<Order>,
 }
 
 impl Booked {
@@ -87,15 +90,15 @@ impl Books {
         if let Event::Placed { placement, total, .. } = event {
             let lines = placement.lines.iter().map(|line| (line.sku.to_string(), line.units)).collect();
             let buyer = placement.buyer.to_string();
-            let booked = Booked { buyer, lines, total: *total, captured: false, ended: false };
+            let booked = Booked { buyer, lines, total: *total, captured: false, ended: false, order: Box::default() };
             if self.orders.insert(id.to_owned(), booked).is_some() {
-                self.violations.push(format!("{id} was placed twice"));
+                return self.violations.push(format!("{id} was placed twice"));
             }
-            return;
         }
         let Some(order) = self.orders.get_mut(id) else {
             return self.violations.push(format!("{id} has events, but was never placed"));
         };
+        order.order.apply(event);
         match event {
             Event::Answered { step: Step::Capture { .. }, answer: Answer::Done { .. }, .. } => order.captured = true,
             Event::Cancelled { .. } | Event::Expired { .. } => order.ended = true,
@@ -124,6 +127,12 @@ impl Books {
     #[must_use]
     pub fn captured(&self) -> usize {
         self.orders.values().filter(|order| order.is_sold()).count()
+    }
+
+    /// Orders that can be followed from click to shipment, or to whatever ended them.
+    #[must_use]
+    pub fn complete_timelines(&self) -> usize {
+        self.orders.values().filter(|order| timelines::gap(&order.order).is_none()).count()
     }
 
     /// Charges at the provider.
@@ -166,6 +175,9 @@ impl Books {
                 complaints.push(format!(
                     "{id}: {taken:?} at the provider, where the log says {times} times {amount} {currency}"
                 ));
+            }
+            if let Some(gap) = timelines::gap(&order.order) {
+                complaints.push(format!("{id}: its timeline is not complete: {gap}"));
             }
             if !order.captured && !order.ended {
                 complaints.push(format!("{id}: neither paid nor ended"));

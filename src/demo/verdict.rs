@@ -52,6 +52,8 @@ pub struct Verdict {
     pub orders: usize,
     /// Charges in the provider's own ledger.
     pub charges: usize,
+    /// Orders in the log whose timeline tells all, from click to shipment or whatever ended them.
+    pub complete_timelines: usize,
     /// Orders acknowledged to buyers, whether they were paid or not.
     pub acknowledged: usize,
     /// Acknowledged orders that the log does not have, or has otherwise.
@@ -141,6 +143,7 @@ impl Run<'_> {
             undersold,
             orders: books.captured(),
             charges: books.charges(),
+            complete_timelines: books.complete_timelines(),
             acknowledged: self.ledger.orders().len(),
             lost_acknowledged,
             orders_per_second: rounded(self.ledger.orders().len() as f64 / self.seconds),

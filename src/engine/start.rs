@@ -8,11 +8,12 @@ use crate::config::{Backend, CacheKind, Config, Placement, span};
 use crate::cql::{self, Cluster, Tenancy};
 use crate::disk::{RealDisk, SharedDisk};
 use crate::feed::projection::full::FullCheckpoint;
-use crate::feed::projection::{self, Limits, Mark, worker};
+use crate::feed::projection::{self, EntityState, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
 use crate::journal::{self, Checkpoint, CommitListener, CommitLog, Cut, Log, LogThread, Opened, Wal};
 use crate::store::{self, DiskStore, Store};
 use parking_lot::Mutex;
+use stampede_actors::ids::EntityId;
 use stampede_actors::order;
 use stampede_actors::shell::{Fabric, Lane, LaneId, Settings};
 use stampede_actors::sku;
@@ -176,6 +177,7 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
     let fabric =
         Fabric::new(settings(&config), queue.clone(), clock.clone(), Arc::new(loading), lane_of_shard(&config), lanes);
 
+    remember_pause(&handle, &fabric)?;
     let inlet = Inlet::new(head.position);
     let (stopped_to, stopped) = watch::channel(None);
     let listener = Arc::new(Listener { fabric: Arc::clone(&fabric), stopped: stopped_to });
@@ -186,7 +188,7 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
     let log_thread = LogThread::start(opened.wal, opened.upkeep, queue.clone(), boot_clock.clone(), listeners)
         .map_err(Error::io("cannot start the log's thread"))?;
 
-    let (workflows, broker, outside) =
+    let (workflows, broker, outside, faults) =
         outside::start_workflows(&config, &fabric, &log, &frames, inlet, head.position, boot_clock)?;
     let arbiters = start_shard_threads(&config, &fabric);
     let recovered = Recovered {
@@ -213,6 +215,7 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
         broker,
         changes,
         outside,
+        faults,
         arbiters: Mutex::new(arbiters),
         log_thread: Mutex::new(Some(log_thread)),
         upkeep: Mutex::new(None),
@@ -240,6 +243,17 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
     let thread = thread.spawn(move || upkeep::run(&tended)).map_err(Error::io("cannot start the upkeep thread"))?;
     *inner.upkeep.lock() = Some(thread);
     Ok(Engine(inner))
+}
+
+/// A shop that was paused is, before anybody asks for anything.
+pub(super) fn remember_pause(handle: &worker::Handle, fabric: &Fabric) -> Result<(), Error> {
+    let shop = handle.reader().current(&EntityId::Shop)?;
+    let paused = matches!(shop, Some((EntityState::Shop(shop), _)) if shop.paused_at().is_some());
+    if paused {
+        tracing::warn!("the shop is paused: no new orders or holds until it is resumed");
+    }
+    fabric.set_paused(paused);
+    Ok(())
 }
 
 /// Makes what the store has durable, then lets the log start from there (S4).

@@ -126,6 +126,7 @@ impl Stepped {
             start::lane_of_shard(config),
             start::first_spare_lane(config),
         );
+        start::remember_pause(&handle, &fabric)?;
         let inlet = Inlet::new(head.position);
         let (stopped_to, stopped) = watch::channel(None);
         let listener = Arc::new(Listener { fabric: Arc::clone(&fabric), stopped: stopped_to });

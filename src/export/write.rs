@@ -137,7 +137,7 @@ impl Survey {
         match entity {
             EntityId::Sku(sku) => selection.skus.contains(sku),
             EntityId::Order(order) => self.orders.contains(order),
-            EntityId::Cart(_) => false,
+            EntityId::Cart(_) | EntityId::Shop => false,
         }
     }
 

@@ -55,6 +55,12 @@ impl Shared {
         self.drain.send_replace(true);
     }
 
+    /// Takes new purchases and event streams again.
+    pub fn undrain(&self) {
+        self.draining.store(false, Ordering::Release);
+        self.drain.send_replace(false);
+    }
+
     /// Is the server going down?
     #[must_use]
     pub fn draining(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use crate::http::app::App;
 use crate::http::call::bind;
+use crate::http::ops::{claims, hot, node, outbox, shop, trouble};
 use crate::http::spec::Spec;
 use crate::http::{
     attention, audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream, work,
@@ -72,6 +73,20 @@ routes! {
     ListMovements = stock::MOVEMENTS => movements;
     PauseSale = stock::PAUSE => pause;
     ResumeSale = stock::RESUME => resume;
+    ReadShop = shop::READ => read;
+    PauseShop = shop::PAUSE => pause;
+    ResumeShop = shop::RESUME => resume;
+    ListActions = shop::ACTIONS => actions;
+    ReadNode = node::READ => read;
+    DrainNode = node::DRAIN => drain;
+    UndrainNode = node::UNDRAIN => undrain;
+    HotSkus = hot::READ => read;
+    ListHolds = claims::LIST => list;
+    ReleaseHold = claims::RELEASE => release;
+    ListOutbox = outbox::LIST => list;
+    ReplayOutbox = outbox::REPLAY => replay;
+    ReadFaults = trouble::READ => read;
+    PutFaults = trouble::PUT => put;
     OpenWork = work::OPEN => open;
     AnswerWork = work::ANSWER => answer;
     ShipWork = work::SHIP => ship;

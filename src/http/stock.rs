@@ -2,6 +2,7 @@
 
 use crate::http::call::{Answer, Call};
 use crate::http::idempotency::fingerprint;
+use crate::http::ops;
 use crate::http::paging::{self, LIMIT};
 use crate::http::problem::{FieldError, Problem, kinds};
 use crate::http::reply::Reply;
@@ -13,6 +14,7 @@ use actix_web::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{EntityId, HoldId, LocationId, OpId, OrderId, Reference, SkuId};
 use stampede_actors::shell::message::Question;
+use stampede_actors::shop::{What, Words};
 use stampede_actors::sku::{Command, MAX_UNITS, Reason, Units};
 
 /// `POST /v1/skus/{sku}/receipts`
@@ -45,17 +47,19 @@ pub const MOVEMENTS: Spec =
 
 /// `POST /v1/skus/{sku}/pause`
 pub const PAUSE: Spec = Spec::post("/v1/skus/{sku}/pause", "pauseSale", "Refuses new holds until resumed.")
-    .about("Holds and orders that exist go on. Repeating it changes nothing.")
+    .about("Holds and orders that exist go on. Repeating it changes nothing. It is noted: see `GET /v1/ops/actions`.")
     .tag("stock")
     .api_key()
+    .takes(of::<Switch>)
     .gives(&[json(200, "The sale is paused.", of::<AvailabilityBody>)])
     .fails(&[&kinds::UNKNOWN_SKU]);
 
 /// `POST /v1/skus/{sku}/resume`
 pub const RESUME: Spec = Spec::post("/v1/skus/{sku}/resume", "resumeSale", "Sells again.")
-    .about("Repeating it changes nothing.")
+    .about("Repeating it changes nothing. It is noted: see `GET /v1/ops/actions`.")
     .tag("stock")
     .api_key()
+    .takes(of::<Switch>)
     .gives(&[json(200, "The sale goes on.", of::<AvailabilityBody>)])
     .fails(&[&kinds::UNKNOWN_SKU]);
 
@@ -256,20 +260,40 @@ pub async fn adjust(mut call: Call) -> Answer {
     Ok(Reply::json(StatusCode::CREATED, 256, &answer).replayed(done.replayed))
 }
 
+/// Why a sale is paused or resumed. The body may be left out.
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Switch {
+    /// For whoever reads it later: one line of at most 200 bytes. No personal data.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "wrong price, INC-42")]
+    reason: Option<Words>,
+}
+
 /// Pauses the sale.
 pub async fn pause(call: Call) -> Answer {
-    switch(call, Command::Pause).await
+    switch(call, What::PauseSku, Command::Pause).await
 }
 
 /// Resumes the sale.
 pub async fn resume(call: Call) -> Answer {
-    switch(call, Command::Resume).await
+    switch(call, What::ResumeSku, Command::Resume).await
 }
 
-async fn switch(call: Call, command: Command) -> Answer {
+async fn switch(mut call: Call, what: What, command: Command) -> Answer {
     let sku: SkuId = call.path("sku")?;
-    let done = call.ask(EntityId::Sku(sku.clone()), Question::Sku(command)).await?;
-    Ok(Reply::ok(512, &availability(&call.app, &sku, &done)?))
+    let Switch { reason } = call.json_or_empty().await?;
+    let why = reason.map_or_else(|| Words::new("no reason given"), Ok);
+    let why = why.map_err(|error| Problem::bad_parameter("reason", error))?;
+    ops::note_afresh(&call, what, sku.as_str(), &why).await?;
+    match call.ask(EntityId::Sku(sku.clone()), Question::Sku(command)).await {
+        Ok(done) => Ok(Reply::ok(512, &availability(&call.app, &sku, &done)?)),
+        Err(failure) => {
+            let problem = Problem::from(failure);
+            ops::note_failure(&call, what, sku.as_str(), &problem).await;
+            Err(problem)
+        }
+    }
 }
 
 /// Reads a page of the ledger.

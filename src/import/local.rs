@@ -60,6 +60,7 @@ impl Here<'_> {
                 }
                 Failure::Sku(_)
                 | Failure::Cart(_)
+                | Failure::Shop(_)
                 | Failure::Order(_)
                 | Failure::NotPlaced(_)
                 | Failure::Crashed

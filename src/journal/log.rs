@@ -8,8 +8,10 @@ use super::{Config, Error, Head, Health, LogId, Outcome, Vitals};
 use crate::disk::SharedDisk;
 use parking_lot::{Condvar, Mutex};
 use stampede_actors::record::Position;
+use stampede_actors::time::Span;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicI64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -28,6 +30,8 @@ pub struct Log {
     superblocks: Mutex<Superblocks>,
     pub(super) shelf: Mutex<Shelf>,
     failed: OnceLock<Outcome>,
+    /// Microseconds that every sync is slower on purpose.
+    sync_delay: AtomicI64,
     /// Rung when there may be something to do for upkeep.
     chores: (Mutex<bool>, Condvar),
 }
@@ -79,7 +83,19 @@ impl Log {
         let (tip, superblocks) = (Mutex::new(head), Mutex::new(superblocks));
         let vitals = Arc::new(Vitals::default());
         let (failed, chores) = (OnceLock::new(), (Mutex::new(true), Condvar::new()));
-        Log { disk, dir, config, vitals, id, tip, superblocks, shelf: Mutex::new(shelf), failed, chores }
+        let sync_delay = AtomicI64::new(config.sync_delay.0);
+        Log { disk, dir, config, vitals, id, tip, superblocks, shelf: Mutex::new(shelf), failed, sync_delay, chores }
+    }
+
+    /// How much slower every sync is made on purpose.
+    #[must_use]
+    pub fn sync_delay(&self) -> Span {
+        Span(self.sync_delay.load(Relaxed))
+    }
+
+    /// Makes every sync so much slower from now on. For tests and drills.
+    pub fn set_sync_delay(&self, delay: Span) {
+        self.sync_delay.store(delay.0, Relaxed);
     }
 
     /// Which log.

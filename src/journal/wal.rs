@@ -160,7 +160,7 @@ impl CommitLog for Wal {
         let (bytes, hash) = body.seal(place);
         debug_assert!(bytes.len().is_multiple_of(BLOCK));
         let written = bytes.len() as u64;
-        let delay = Duration::from_micros(u64::try_from(self.log.config.sync_delay.0).unwrap_or(0));
+        let delay = Duration::from_micros(u64::try_from(self.log.sync_delay().0).unwrap_or(0));
         if !delay.is_zero() {
             std::thread::sleep(delay);
         }

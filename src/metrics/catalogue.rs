@@ -173,7 +173,7 @@ pub const RANKS: &[&str] = &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
 /// What may go on that is not daily business.
 pub const SCENARIOS: &[&str] = &["fault", "load_test"];
 /// Kinds of entities.
-pub const ACTORS: &[&str] = &["sku", "cart", "order"];
+pub const ACTORS: &[&str] = &["sku", "cart", "order", "shop"];
 
 catalogue! {
     /// Requests answered, by templated route; 409, 429 and 503 are counted apart from other 4xx and 5xx. `_other`: no route.

@@ -28,7 +28,7 @@ pub fn committed(frame: &Committed, now: Timestamp) {
                 }
                 count_order(families, event);
             }
-            Event::Cart(_) => {}
+            Event::Cart(_) | Event::Shop(_) => {}
         }
     }
 }

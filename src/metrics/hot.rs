@@ -8,7 +8,7 @@ use stampede_actors::ids::SkuId;
 use stampede_actors::time::{Span, Timestamp};
 
 /// SKUs that are counted at once.
-const SLOTS: usize = 64;
+pub const SLOTS: usize = 64;
 /// Ranks that are shown.
 pub(super) const RANKS: usize = catalogue::RANKS.len();
 /// So often all counts are halved.
@@ -54,14 +54,18 @@ impl Sketch {
 
     /// Shares of the most wanted SKUs, 0 to 1, the greatest first. Each is a least value: what may be others' is left out.
     pub fn shares(&mut self, now: Timestamp) -> [f64; RANKS] {
-        self.fade(now);
-        let mut counts: Vec<u64> = self.slots.iter().map(|slot| slot.count - slot.inherited).collect();
-        counts.sort_unstable_by(|a, b| b.cmp(a));
         let mut shares = [0.0; RANKS];
-        if self.total > 0 {
-            shares.iter_mut().zip(counts).for_each(|(share, count)| *share = count as f64 / self.total as f64);
-        }
+        shares.iter_mut().zip(self.top(now, RANKS)).for_each(|(share, (_, most))| *share = most);
         shares
+    }
+
+    /// The most wanted SKUs and their shares, as [`Sketch::shares`] counts them.
+    pub fn top(&mut self, now: Timestamp, limit: usize) -> Vec<(SkuId, f64)> {
+        self.fade(now);
+        let sure = |slot: &Slot| slot.count - slot.inherited;
+        let mut slots: Vec<&Slot> = self.slots.iter().filter(|slot| sure(slot) > 0).collect();
+        slots.sort_unstable_by(|a, b| sure(b).cmp(&sure(a)).then_with(|| a.sku.cmp(&b.sku)));
+        slots.into_iter().take(limit).map(|slot| (slot.sku.clone(), sure(slot) as f64 / self.total as f64)).collect()
     }
 
     fn fade(&mut self, now: Timestamp) {
@@ -124,6 +128,15 @@ mod tests {
         assert!((0.3..=0.334).contains(&shares[0]), "{shares:?}");
         assert!(shares[1] < 0.02, "the others are all alike: {shares:?}");
         assert_eq!((sketch.slots.len(), sketch.places.len()), (SLOTS, SLOTS));
+    }
+
+    #[test]
+    fn names_come_with_their_shares_the_greatest_first() {
+        let mut sketch = Sketch::default();
+        (0..10).for_each(|n| sketch.held(&sku(if n < 7 { 5 } else { n }), T0));
+        let top = sketch.top(T0, 2);
+        assert_eq!(top, [(sku(5), 0.7), (sku(7), 0.1)]);
+        assert!(sketch.top(T0.plus(Span::hours(1)), 2).is_empty());
     }
 
     #[test]

@@ -64,7 +64,7 @@ pub fn sample(engine: &Engine, streams: usize) {
 
 fn scenarios(families: &Families, engine: &Engine) {
     let config = engine.config();
-    let fault = !config.faults.0.is_empty() || !config.log.sync_delay.is_zero();
+    let fault = !engine.faults().now().0.is_empty() || engine.log().sync_delay().0 > 0;
     for (kind, active) in [("fault", fault), ("load_test", config.measure)] {
         set(families, &catalogue::SCENARIO, &[kind], f64::from(u8::from(active)));
     }

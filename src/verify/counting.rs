@@ -26,7 +26,7 @@ impl Share {
     #[must_use]
     pub fn of(state: &EntityState) -> Share {
         match state {
-            EntityState::Cart(_) => Share::default(),
+            EntityState::Cart(_) | EntityState::Shop(_) => Share::default(),
             EntityState::Sku(sku) => Share::of_sku(sku),
             EntityState::Order(order) => Share::of_order(order),
         }
@@ -93,7 +93,7 @@ impl Share {
     /// Evaluates what must hold for this entity.
     pub fn check(&self, entity: &EntityId, state: &EntityState, totals: &mut Totals) {
         match state {
-            EntityState::Cart(_) => {}
+            EntityState::Cart(_) | EntityState::Shop(_) => {}
             EntityState::Sku(sku) => {
                 let made_up = self.stock.on_hand - sku.totals().on_hand();
                 totals.evaluated(invariants::conservation(entity, made_up));

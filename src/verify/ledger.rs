@@ -39,7 +39,7 @@ impl Ledger {
                     let trade = self.trades.entry(*order).or_default();
                     trade.take_in(*order, event, &self.shelves, &mut self.totals, &mut self.found);
                 }
-                (EntityId::Cart(_), Event::Cart(_)) => {}
+                (EntityId::Cart(_), Event::Cart(_)) | (EntityId::Shop, Event::Shop(_)) => {}
                 (entity, _) => {
                     let detail = "an event of another kind of entity";
                     self.found.push(Violation::new(Invariant::Replay, entity, detail));

@@ -122,7 +122,9 @@ enum Patience {
 
 fn patience(failure: &Failure) -> Patience {
     match failure {
-        Failure::Sku(_) | Failure::Cart(_) | Failure::Order(_) | Failure::NotPlaced(_) => Patience::Definite,
+        Failure::Sku(_) | Failure::Cart(_) | Failure::Order(_) | Failure::Shop(_) | Failure::NotPlaced(_) => {
+            Patience::Definite
+        }
         Failure::InFlight
         | Failure::NoRoom(NoRoom::Busy | NoRoom::DiskFull)
         | Failure::Overloaded

@@ -15,7 +15,7 @@ mod warehouse;
 
 pub use books::{Books, Deed, Entry, OrderMoney};
 pub use depot::Depot;
-pub use fault::{BadFault, Fault, Faults, Kind, Target};
+pub use fault::{BadFault, Fault, FaultBoard, Faults, Kind, Target};
 pub use provider::{Desk, ProviderConfig, Received, SimulatedProvider};
 pub use script::TOKENS;
 pub use warehouse::{SimulatedWarehouse, WarehouseConfig};

@@ -5,6 +5,7 @@ mod doctor;
 mod exports;
 mod imports;
 mod loads;
+mod operators;
 mod servers;
 mod settings;
 
@@ -146,6 +147,8 @@ struct Serving {
     child: Child,
     /// Address of its API.
     api: String,
+    /// Address of health and metrics.
+    operations: String,
 }
 
 impl Serving {
@@ -159,18 +162,21 @@ impl Serving {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let mut words = String::new();
-        let api = loop {
+        let (api, operations) = loop {
             let Some(line) = lines.next() else { panic!("it did not start: {words}") };
             let line = line.unwrap();
             words.push_str(&line);
             match serde_json::from_str::<Value>(&line) {
-                Ok(said) if said["message"] == "ready" => break said["api"].as_str().unwrap().to_owned(),
+                Ok(said) if said["message"] == "ready" => {
+                    let address = |field: &str| said[field].as_str().unwrap().to_owned();
+                    break (address("api"), address("operations"));
+                }
                 _ => {}
             }
         };
         // Somebody must go on reading, or its words would block it.
         std::thread::spawn(move || lines.for_each(drop));
-        Serving { child, api }
+        Serving { child, api, operations }
     }
 
     fn url(&self) -> String {

@@ -75,7 +75,11 @@ impl Clients {
                     Err(failure) => {
                         books.trace.line(format_args!("{what:?} at {}: {failure:?}", request.entity));
                         match failure {
-                            Failure::Sku(_) | Failure::Cart(_) | Failure::Order(_) | Failure::NotPlaced(_) => {
+                            Failure::Sku(_)
+                            | Failure::Cart(_)
+                            | Failure::Order(_)
+                            | Failure::Shop(_)
+                            | Failure::NotPlaced(_) => {
                                 books.counts.refused += 1;
                                 return true;
                             }

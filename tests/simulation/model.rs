@@ -95,7 +95,7 @@ impl Model {
                         self.wrong.push(format!("{cart} is checked out as {order}, twice or without it"));
                     }
                 }
-                (EntityId::Cart(_), Event::Cart(_)) => {}
+                (EntityId::Cart(_), Event::Cart(_)) | (EntityId::Shop, Event::Shop(_)) => {}
                 (entity, _) => self.wrong.push(format!("{entity} has an event of another kind")),
             }
         }

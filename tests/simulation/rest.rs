@@ -136,5 +136,6 @@ fn encoded(state: &EntityState) -> Vec<u8> {
         EntityState::Sku(sku) => stampede_actors::sku::codec::encode_state(sku),
         EntityState::Cart(cart) => stampede_actors::cart::codec::encode_state(cart),
         EntityState::Order(order) => stampede_actors::order::codec::encode_state(order),
+        EntityState::Shop(shop) => stampede_actors::shop::codec::encode_state(shop),
     }
 }

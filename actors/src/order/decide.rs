@@ -47,6 +47,7 @@ impl Order {
                 self.acknowledge(*acknowledgement, *fingerprint, *reason, note, at)?
             }
             Command::Report { step, answer } => self.report(*step, answer, at),
+            Command::AskAgain => self.ask_again(at, terms),
             Command::Tick => self.tick(at, terms),
         };
         Ok(first.map(|events| self.and_what_follows(events, at.now, terms)))
@@ -193,6 +194,16 @@ impl Order {
         room(self.aftersales.acknowledgements.len(), "acknowledgements")?;
         let note = note.clone();
         Ok(Some(vec![Event::AttentionAcknowledged { acknowledgement, fingerprint, reason, note, at: at.now }]))
+    }
+
+    fn ask_again(&self, at: Moment, terms: &Terms) -> Option<Vec<Event>> {
+        let asked = self.open.iter().map(|open| {
+            // The pace stays what it was: being asked for by hand says nothing about how often it goes unanswered.
+            let ask_at = terms.ask_at(open.step, open.tries, at.now);
+            Event::Asked { step: open.step, tries: open.tries, at: at.now, ask_at }
+        });
+        let events: Vec<_> = asked.collect();
+        (!events.is_empty()).then_some(events)
     }
 
     fn tick(&self, at: Moment, terms: &Terms) -> Option<Vec<Event>> {

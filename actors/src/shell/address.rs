@@ -9,7 +9,9 @@ use crate::shell::entity::Shell;
 use crate::shell::message::Envelope;
 use crate::shell::order::OrderActor;
 use crate::shell::post::{Deliver, ShardState, Shared};
+use crate::shell::shop::ShopActor;
 use crate::shell::sku::SkuActor;
+use crate::shop::Shop;
 use crate::sku::Sku;
 use actix::{Actor, Addr};
 use std::rc::Rc;
@@ -19,6 +21,7 @@ pub(crate) enum Address {
     Sku(Addr<SkuActor>),
     Cart(Addr<CartActor>),
     Order(Addr<OrderActor>),
+    Shop(Addr<ShopActor>),
 }
 
 impl Address {
@@ -48,11 +51,23 @@ impl Address {
         Address::Order(OrderActor::new(Shell::new(e.clone(), order, v, s, Rc::clone(cell), me.clone())).start())
     }
 
+    pub fn shop(
+        e: &EntityId,
+        shop: Shop,
+        v: u64,
+        s: Rc<ShardState>,
+        cell: &Rc<Shared>,
+        me: &Addr<Directory>,
+    ) -> Address {
+        Address::Shop(ShopActor::new(Shell::new(e.clone(), shop, v, s, Rc::clone(cell), me.clone())).start())
+    }
+
     pub fn connected(&self) -> bool {
         match self {
             Address::Sku(address) => address.connected(),
             Address::Cart(address) => address.connected(),
             Address::Order(address) => address.connected(),
+            Address::Shop(address) => address.connected(),
         }
     }
 
@@ -62,6 +77,7 @@ impl Address {
             Address::Sku(address) => address.do_send(Deliver(envelope)),
             Address::Cart(address) => address.do_send(Deliver(envelope)),
             Address::Order(address) => address.do_send(Deliver(envelope)),
+            Address::Shop(address) => address.do_send(Deliver(envelope)),
         }
     }
 }

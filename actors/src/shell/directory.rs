@@ -18,6 +18,7 @@ use crate::shell::message::{Envelope, Failure, Question, ReplyTo};
 use crate::shell::post::{Arm, Arrived, Batch, Crashed, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::stats::{bump, kind};
 use crate::shell::vital::Vital;
+use crate::shop::Shop;
 use crate::sku::{self, MAX_UNITS, Sku};
 use crate::time::Span;
 use crate::{cart, shell::stats::Stats};
@@ -208,6 +209,8 @@ impl Directory {
                 Address::order(entity, *order, version, state, &cell, me)
             }
             (EntityId::Order(_), Loaded::Absent) => Address::order(entity, Order::default(), 0, state, &cell, me),
+            (EntityId::Shop, Loaded::Shop(shop, version)) => Address::shop(entity, *shop, version, state, &cell, me),
+            (EntityId::Shop, Loaded::Absent) => Address::shop(entity, Shop::default(), 0, state, &cell, me),
             (_, other) => {
                 tracing::error!(%entity, ?other, "the loader answered with another kind of entity");
                 for envelope in parked {
@@ -268,6 +271,8 @@ impl Directory {
                 EntityId::Sku(_) => Question::Sku(sku::Command::Tick),
                 EntityId::Cart(_) => Question::Cart(cart::Command::Tick),
                 EntityId::Order(_) => Question::Order(Box::new(order::Command::Tick)),
+                // It has no deadline.
+                EntityId::Shop => continue,
             };
             self.route(Envelope::new(entity, question, ReplyTo::nobody(), Position(0)), me);
         }

@@ -11,6 +11,7 @@ use crate::shell::message::{Done, Envelope, Failure, Question, Reply, ReplyTo, V
 use crate::shell::post::{Crashed, Deliver, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::stats::kind;
 use crate::shell::timers::HORIZON;
+use crate::shop::{self, Shop};
 use crate::sku::{self, Sku};
 use crate::time::{Moment, Timestamp};
 use actix::Addr;
@@ -55,7 +56,12 @@ impl Aggregate for Sku {
             (EntityId::Sku(sku), Some(key)) => state.fabric.loader.remembered(sku, key),
             _ => None,
         };
-        Sku::decide(self, command, at, &settings.sku, known.as_ref())
+        let events = Sku::decide(self, command, at, &settings.sku, known.as_ref())?;
+        // A hold that was granted before is answered as before.
+        if events.is_some() && matches!(command, sku::Command::Hold { .. }) && state.fabric.paused() {
+            return Err(sku::Refusal::SalePaused);
+        }
+        Ok(events)
     }
 
     fn apply(&mut self, event: &sku::Event) {
@@ -152,6 +158,39 @@ impl Aggregate for Order {
 
     fn class(command: &order::Command) -> Class {
         if matches!(command, order::Command::Place(_)) { Class::Intake } else { Class::Settle }
+    }
+}
+
+impl Aggregate for Shop {
+    type Command = shop::Command;
+    type Event = shop::Event;
+    type Refusal = shop::Refusal;
+
+    fn decide(
+        &self,
+        _: &EntityId,
+        command: &shop::Command,
+        at: Moment,
+        _: &ShardState,
+    ) -> Result<Option<Vec<shop::Event>>, shop::Refusal> {
+        Shop::decide(self, command, at)
+    }
+
+    fn apply(&mut self, event: &shop::Event) {
+        Shop::apply(self, event);
+    }
+
+    fn deadline(&self) -> Option<Timestamp> {
+        None
+    }
+
+    fn wrap(event: shop::Event) -> Event {
+        Event::Shop(event)
+    }
+
+    // A shop must be pausable when the log is nearly full.
+    fn class(_: &shop::Command) -> Class {
+        Class::Settle
     }
 }
 

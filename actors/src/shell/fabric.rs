@@ -10,7 +10,7 @@ use crate::shell::sold_out::SoldOut;
 use crate::shell::stats::Stats;
 use crate::time::{Moment, Span, Timestamp};
 use crate::{order, sku};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A thread that hosts shards or asks for things.
@@ -79,6 +79,8 @@ pub struct Fabric {
     /// What is counted.
     pub stats: Stats,
     pub(crate) sold_out: SoldOut,
+    /// The whole shop takes no new claims.
+    paused: AtomicBool,
     lane_of_shard: Vec<LaneId>,
     permits: Vec<AtomicUsize>,
     harbours: Vec<Harbour<Parcel>>,
@@ -111,12 +113,24 @@ impl Fabric {
             loader,
             stats,
             sold_out: SoldOut::default(),
+            paused: AtomicBool::new(false),
             lane_of_shard,
             permits,
             harbours,
             beats,
             dead: OnceLock::new(),
         })
+    }
+
+    /// Does the shop take no new claims? As its own actor last said.
+    #[must_use]
+    pub fn paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Says so: the shop's actor, and a start before there is one.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
     }
 
     /// How many shards there are.

@@ -4,6 +4,7 @@ use crate::cart::Cart;
 use crate::ids::{EntityId, SkuId};
 use crate::order::Order;
 use crate::record::{Position, Version};
+use crate::shop::Shop;
 use crate::sku::{Remembered, RememberedKey, Sku};
 
 /// An entity as it was after its last event.
@@ -15,6 +16,8 @@ pub enum Loaded {
     Cart(Box<Cart>, Version),
     /// An order.
     Order(Box<Order>, Version),
+    /// The shop.
+    Shop(Box<Shop>, Version),
     /// There is no event of it.
     Absent,
 }

@@ -8,6 +8,7 @@ use crate::order::{self, Order};
 use crate::record::{Position, Version};
 use crate::shell::lane;
 use crate::shell::slots::ReplySlot;
+use crate::shop::{self, Shop};
 use crate::sku::{self, Availability, HoldView, Listing};
 use crate::time::Timestamp;
 use tokio::time::Instant;
@@ -34,6 +35,10 @@ pub enum Question {
     Order(Box<order::Command>),
     /// What an order looks like. Answer: [`View::Order`].
     ReadOrder,
+    /// A command to the shop. Answer: [`View::Shop`].
+    Shop(shop::Command),
+    /// What the shop looks like. Answer: [`View::Shop`].
+    ReadShop,
     /// The order of a cart that was checked out before: answered as a repeat.
     ReplayOrder,
     /// A cart's lines, to be placed as this order. Sent by the cart itself.
@@ -158,6 +163,8 @@ pub enum View {
     Cart(Box<Cart>),
     /// A whole order.
     Order(Box<Order>),
+    /// The shop.
+    Shop(Box<Shop>),
 }
 
 /// A SKU as readers see it.
@@ -194,6 +201,9 @@ pub enum Failure {
     /// The order refused.
     #[error(transparent)]
     Order(#[from] order::Refusal),
+    /// The shop refused.
+    #[error(transparent)]
+    Shop(#[from] shop::Refusal),
     /// Some lines could not be held; everything granted was released again.
     #[error(transparent)]
     NotPlaced(#[from] PlaceRefusal),

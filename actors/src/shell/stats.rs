@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Kinds of entities, in the order of the arrays below.
-pub const KINDS: [&str; 3] = ["sku", "cart", "order"];
+pub const KINDS: [&str; 4] = ["sku", "cart", "order", "shop"];
 
 /// Shards that have a histogram of their own; those beyond share one more.
 pub const SHARDS_APART: usize = 64;
@@ -17,13 +17,13 @@ pub const TIMED_ONE_IN: u32 = 13;
 #[derive(Debug, Default)]
 pub struct Stats {
     /// Warm entities, by kind.
-    pub warm: [AtomicU64; 3],
+    pub warm: [AtomicU64; 4],
     /// Entities started, by kind.
-    pub activations: [AtomicU64; 3],
+    pub activations: [AtomicU64; 4],
     /// Entities passivated, by kind.
-    pub passivations: [AtomicU64; 3],
+    pub passivations: [AtomicU64; 4],
     /// Entities reloaded after a crash, by kind.
-    pub crashes: [AtomicU64; 3],
+    pub crashes: [AtomicU64; 4],
     /// Entities that take no commands after repeated crashes.
     pub quarantined: AtomicU64,
     /// Answers that came after their asker had given up (S12).
@@ -37,7 +37,7 @@ pub struct Stats {
     /// From a timed question's being sent to its being handled, by shard.
     pub waits: Vec<Arc<Durations>>,
     /// How long handling a timed question took, by kind.
-    pub handling: [Arc<Durations>; 3],
+    pub handling: [Arc<Durations>; 4],
     /// From a purchase's reaching its order to all its units being held.
     pub reserving: Arc<Durations>,
 }
@@ -71,5 +71,6 @@ pub(crate) fn kind(entity: &crate::ids::EntityId) -> usize {
         crate::ids::EntityId::Sku(_) => 0,
         crate::ids::EntityId::Cart(_) => 1,
         crate::ids::EntityId::Order(_) => 2,
+        crate::ids::EntityId::Shop => 3,
     }
 }

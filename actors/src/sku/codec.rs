@@ -6,7 +6,7 @@ mod state;
 
 pub use event::{decode_event, encode_event};
 pub use remembered::{decode_remembered, encode_remembered};
-pub use state::{add_claim, decode_state, encode_claim, encode_state, encode_without_claims};
+pub use state::{add_claim, decode_claim, decode_state, encode_claim, encode_state, encode_without_claims};
 
 use super::{Listing, Units};
 use crate::codec::Error;

@@ -3,7 +3,7 @@
 use super::Units;
 use super::command::{Listing, Part};
 use super::memory::{Remembered, RememberedKey};
-use super::state::{LocationStock, Sku, Totals};
+use super::state::{Claim, LocationStock, Sku, Totals};
 use crate::ids::{BuyerRef, HoldId, OrderId};
 use crate::time::Timestamp;
 
@@ -45,6 +45,20 @@ pub struct HoldView {
     pub firm: bool,
 }
 
+impl Claim {
+    pub(super) fn view(&self) -> HoldView {
+        HoldView {
+            units: self.units,
+            parts: self.parts.clone(),
+            buyer: self.buyer.clone(),
+            order: self.order,
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+            firm: self.firm,
+        }
+    }
+}
+
 impl Sku {
     /// How many units there are, and how many of them can be promised.
     #[must_use]
@@ -76,16 +90,7 @@ impl Sku {
     /// The hold or allocation of this id, while it stands.
     #[must_use]
     pub fn hold(&self, hold: HoldId) -> Option<HoldView> {
-        let claim = self.claims.get(&hold)?;
-        Some(HoldView {
-            units: claim.units,
-            parts: claim.parts.clone(),
-            buyer: claim.buyer.clone(),
-            order: claim.order,
-            created_at: claim.created_at,
-            expires_at: claim.expires_at,
-            firm: claim.firm,
-        })
+        self.claims.get(&hold).map(|claim| claim.view())
     }
 
     /// Since when the hold or allocation of this id stands.

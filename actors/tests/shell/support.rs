@@ -13,6 +13,7 @@ use stampede_actors::shell::loader::OnLoaded;
 use stampede_actors::shell::{
     Clock, Done, Fabric, Failure, Lane, LaneId, Loaded, Loader, Question, Settings, View, lane,
 };
+use stampede_actors::shop::Shop;
 use stampede_actors::sku::{self, ByPriority, LocationStock, Part, Remembered, RememberedKey, Sku, Sourcing, Units};
 use stampede_actors::time::{Moment, Span, Timestamp};
 use std::collections::BTreeMap;
@@ -161,7 +162,8 @@ impl Loader for TestLoader {
 
 /// The state of `entity` after these records; checks that its versions are gap-free (S4).
 pub fn replay(records: &[Record], entity: &EntityId) -> Loaded {
-    let (mut sku, mut cart, mut order, mut version) = (Sku::default(), Cart::default(), Order::default(), 0);
+    let (mut sku, mut cart, mut order) = (Sku::default(), Cart::default(), Order::default());
+    let (mut shop, mut version) = (Shop::default(), 0);
     for entry in records.iter().flat_map(|record| &record.entries).filter(|entry| entry.entity == *entity) {
         assert_eq!(entry.version, version + 1, "a gap in the versions of {entity}");
         version = entry.version;
@@ -169,6 +171,7 @@ pub fn replay(records: &[Record], entity: &EntityId) -> Loaded {
             Event::Sku(event) => sku.apply(event),
             Event::Cart(event) => cart.apply(event),
             Event::Order(event) => order.apply(event),
+            Event::Shop(event) => shop.apply(event),
         }
     }
     match entity {
@@ -176,6 +179,7 @@ pub fn replay(records: &[Record], entity: &EntityId) -> Loaded {
         EntityId::Sku(_) => Loaded::Sku(Box::new(sku), version),
         EntityId::Cart(_) => Loaded::Cart(Box::new(cart), version),
         EntityId::Order(_) => Loaded::Order(Box::new(order), version),
+        EntityId::Shop => Loaded::Shop(Box::new(shop), version),
     }
 }
 

@@ -20,6 +20,7 @@ fn what_all_three_accounts_tell_alike_passes() {
     let verdict = Story::default().judge();
     assert_eq!((verdict.verdict, &verdict.reasons), (Word::Pass, &Vec::new()));
     assert_eq!((verdict.sold, verdict.units, verdict.orders, verdict.charges), (3, 3, 2, 2));
+    assert_eq!(verdict.complete_timelines, 2);
     let text = verdict.text();
     assert!(
         text.starts_with("sold 3/3  oversold 0  undersold 0  orders 2 = charges 2  acknowledged all there"),
@@ -88,6 +89,13 @@ fn a_broken_rule_a_strange_answer_and_an_unsettled_sale_fail() {
 }
 
 #[test]
+fn an_order_that_cannot_be_followed_fails() {
+    let verdict = Story { untold: true, ..Story::default() }.judge();
+    assert_eq!((verdict.verdict, verdict.complete_timelines), (Word::Fail, 0));
+    assert!(verdict.text().contains("authorize_done is missing"), "{}", verdict.text());
+}
+
+#[test]
 fn dropped_arrivals_make_it_void_but_do_not_hide_a_failure() {
     assert_eq!(Story { dropped: 1, ..Story::default() }.judge().verdict, Word::Void);
     assert_eq!(Story { dropped: 1, units: 1, ..Story::default() }.judge().verdict, Word::Fail);
@@ -105,6 +113,8 @@ struct Story {
     unexpected: u64,
     dropped: u64,
     settled: bool,
+    /// Timelines say that money was taken, and not how it came to that.
+    untold: bool,
 }
 
 impl Default for Story {
@@ -120,6 +130,7 @@ impl Default for Story {
             unexpected: 0,
             dropped: 0,
             settled: true,
+            untold: false,
         }
     }
 }
@@ -132,9 +143,13 @@ impl Story {
             books.record(&happened(*number, placed(*number, *units)));
         }
         for number in &self.captured {
-            let answer = Answer::Done { reference: None };
-            let event = Event::Answered { step: Step::Capture { attempt: 1 }, answer, at: Timestamp::ZERO };
-            books.record(&happened(*number, event));
+            let at = Timestamp::ZERO;
+            let done = |step| Event::Answered { step, answer: Answer::Done { reference: None }, at };
+            let opened = |step| Event::Opened { step, at, ask_at: at, due: None };
+            let (authorize, capture) = (Step::Authorize { attempt: 1 }, Step::Capture { attempt: 1 });
+            let way = [done(authorize), opened(Step::Allocate), done(Step::Allocate), opened(capture), done(capture)];
+            let told = if self.untold { &way[4..] } else { &way[..] };
+            told.iter().for_each(|event| books.record(&happened(*number, event.clone())));
         }
         let entries = self.charges.iter().zip(1..).map(|((number, amount), line)| charge(*number, *amount, line));
         books.charged(Charges::of(&entries.collect::<Vec<_>>()));

@@ -5,6 +5,7 @@ use stampede_actors::cart::{self, Cart};
 use stampede_actors::ids::EntityId;
 use stampede_actors::order::{self, Order};
 use stampede_actors::record::Event;
+use stampede_actors::shop::{self, Shop};
 use stampede_actors::sku::{self, Movement, Remembered, RememberedKey, Sku};
 use stampede_actors::time::{Span, Timestamp};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +19,8 @@ pub enum EntityState {
     Cart(Box<Cart>),
     /// An order.
     Order(Box<Order>),
+    /// The shop as a whole.
+    Shop(Box<Shop>),
 }
 
 /// Rows that follow from an event, beside its entity's state.
@@ -39,6 +42,7 @@ impl EntityState {
             EntityId::Sku(_) => EntityState::Sku(Box::default()),
             EntityId::Cart(_) => EntityState::Cart(Box::default()),
             EntityId::Order(_) => EntityState::Order(Box::default()),
+            EntityId::Shop => EntityState::Shop(Box::default()),
         }
     }
 
@@ -53,6 +57,7 @@ impl EntityState {
                 (EntityState::Sku(sku), Event::Sku(event)) => sku.apply(event),
                 (EntityState::Cart(cart), Event::Cart(event)) => cart.apply(event),
                 (EntityState::Order(order), Event::Order(event)) => order.apply(event),
+                (EntityState::Shop(shop), Event::Shop(event)) => shop.apply(event),
                 _ => return Err("it is an event of another kind of entity".to_owned()),
             }
             Ok(())
@@ -81,6 +86,7 @@ impl EntityState {
             EntityState::Sku(sku) => sku.deadline(),
             EntityState::Cart(cart) => cart.deadline(),
             EntityState::Order(order) => order.deadline(),
+            EntityState::Shop(_) => None,
         }
     }
 
@@ -91,6 +97,7 @@ impl EntityState {
             EntityState::Sku(state) => sku::codec::encode_without_claims(state),
             EntityState::Cart(state) => cart::codec::encode_state(state),
             EntityState::Order(state) => order::codec::encode_state(state),
+            EntityState::Shop(state) => shop::codec::encode_state(state),
         }
     }
 
@@ -103,6 +110,7 @@ impl EntityState {
             EntityId::Sku(_) => EntityState::Sku(Box::new(sku::codec::decode_state(bytes)?)),
             EntityId::Cart(_) => EntityState::Cart(Box::new(cart::codec::decode_state(bytes)?)),
             EntityId::Order(_) => EntityState::Order(Box::new(order::codec::decode_state(bytes)?)),
+            EntityId::Shop => EntityState::Shop(Box::new(shop::codec::decode_state(bytes)?)),
         })
     }
 }

@@ -5,14 +5,17 @@ use super::entity::EntityState;
 use super::keys::{self, Place};
 use super::{Error, movements};
 use crate::store::{Range, Read, Table};
-use stampede_actors::ids::{BuyerRef, EntityId, OrderId, SkuId};
+use stampede_actors::ids::{BuyerRef, EntityId, HoldId, OrderId, SkuId};
 use stampede_actors::order::{Order, State};
 use stampede_actors::record::Version;
-use stampede_actors::sku::Movement;
+use stampede_actors::sku::{self, HoldView, Movement};
 use stampede_actors::time::Timestamp;
 
 /// Rows looked at for one page, at most: when few match, a page is short and its cursor leads on.
 const LOOKED_AT: usize = 2_000;
+
+/// Longest cursor of the due times: time, kind, and the longest code of a SKU, in hexadecimal digits.
+const DUE_CURSOR_MAX: usize = 2 * (8 + 1 + SkuId::MAX);
 
 /// Which orders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -137,6 +140,79 @@ pub(super) fn moved(
             page.rows.push((version, movement));
         }
     }
+}
+
+pub(super) fn outbox(
+    shared: &Shared,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Result<Page<ListedOrder>, BadCursor>, Error> {
+    // An order with open steps is due when the first of them is asked for again.
+    let mut from = match cursor.map(read_due_cursor).transpose() {
+        Ok(cursor) => cursor.unwrap_or_default(),
+        Err(bad) => return Ok(Err(bad)),
+    };
+    let mut page = Page { rows: Vec::new(), next: None };
+    let mut looked_at = 0;
+    while page.rows.len() < limit && looked_at < LOOKED_AT {
+        let range = Range { from: &from, to: None, reverse: false, limit: 256 };
+        let rows = shared.store.range(Table::Due, range)?;
+        if rows.is_empty() {
+            page.next = None;
+            break;
+        }
+        for (key, _) in rows {
+            looked_at += 1;
+            if let Some((_, EntityId::Order(order))) = keys::read_due(&key) {
+                page.rows.extend(listed(shared, order, |order| !order.open_steps().is_empty())?);
+            }
+            from = [&key[..], &[0]].concat();
+            page.next = Some(write_cursor(&key));
+            if page.rows.len() == limit {
+                break;
+            }
+        }
+    }
+    Ok(Ok(page))
+}
+
+/// Behind the row that a cursor of the due times names.
+fn read_due_cursor(text: &str) -> Result<Vec<u8>, BadCursor> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8).ok_or(BadCursor);
+    let pairs = text.as_bytes().chunks_exact(2);
+    if text.len() > DUE_CURSOR_MAX || !pairs.remainder().is_empty() {
+        return Err(BadCursor);
+    }
+    let mut key = pairs.map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect::<Result<Vec<_>, _>>()?;
+    keys::read_due(&key).ok_or(BadCursor)?;
+    key.push(0);
+    Ok(key)
+}
+
+pub(super) fn holds(
+    store: &dyn Read,
+    sku: &SkuId,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Result<Page<(HoldId, HoldView)>, BadCursor>, Error> {
+    let Ok(cursor) = cursor.map(read_cursor::<16>).transpose() else { return Ok(Err(BadCursor)) };
+    let prefix = keys::sku(sku);
+    let from = match cursor {
+        // Behind the last one shown.
+        Some(last) => [&prefix[..], &last, &[0]].concat(),
+        None => prefix.clone(),
+    };
+    let to = keys::after(&prefix);
+    // One more than is shown tells whether that was all.
+    let range = Range { from: &from, to: to.as_deref(), reverse: false, limit: limit + 1 };
+    let mut rows = Vec::new();
+    for (_, bytes) in store.range(Table::Claims, range)? {
+        rows.push(sku::codec::decode_claim(&bytes).map_err(|error| Error::Lost(format!("a claim of {sku}: {error}")))?);
+    }
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().filter(|_| more).map(|(hold, _)| write_cursor(&hold.0.to_be_bytes()));
+    Ok(Ok(Page { rows, next }))
 }
 
 /// What is left of a list.

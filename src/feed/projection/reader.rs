@@ -6,9 +6,9 @@ use super::lists::{self, BadCursor, Filter, ListedOrder, Listing, Page};
 use super::{Error, Mark, keys};
 use crate::store::{Range, Table};
 use crate::verify::AuditSummary;
-use stampede_actors::ids::{EntityId, SkuId};
+use stampede_actors::ids::{EntityId, HoldId, SkuId};
 use stampede_actors::record::{Position, Version};
-use stampede_actors::sku::{Movement, Remembered, RememberedKey};
+use stampede_actors::sku::{HoldView, Movement, Remembered, RememberedKey};
 use stampede_actors::time::Timestamp;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,6 +112,27 @@ impl Reader {
         limit: usize,
     ) -> Result<Result<Page<(Version, Movement)>, BadCursor>, Error> {
         lists::moved(&*self.shared.store, sku, cursor, limit)
+    }
+
+    /// Orders with steps that nobody has answered yet, those that will be asked again first, as far as written.
+    ///
+    /// # Errors
+    /// As [`Reader::orders`].
+    pub fn outbox(&self, cursor: Option<&str>, limit: usize) -> Result<Result<Page<ListedOrder>, BadCursor>, Error> {
+        lists::outbox(&self.shared, cursor, limit)
+    }
+
+    /// Holds and allocations of a SKU by their ids, as far as written.
+    ///
+    /// # Errors
+    /// As [`Reader::orders`].
+    pub fn holds(
+        &self,
+        sku: &SkuId,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Result<Page<(HoldId, HoldView)>, BadCursor>, Error> {
+        lists::holds(&*self.shared.store, sku, cursor, limit)
     }
 
     /// The invariants in numbers, as of the last write.

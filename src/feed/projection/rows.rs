@@ -162,7 +162,7 @@ impl SnapshotRow {
                 let (seal, state) = state.split_first_chunk().ok_or_else(too_short)?;
                 (Seal::read(*seal), state)
             }
-            EntityId::Cart(_) | EntityId::Order(_) => (Seal::default(), state),
+            EntityId::Cart(_) | EntityId::Order(_) | EntityId::Shop => (Seal::default(), state),
         };
         let due = Some(number(20) as i64).filter(|&due| due != i64::MIN).map(Timestamp);
         Ok((SnapshotRow { version: number(4), position: Position(number(12)), due, claims }, state))
@@ -316,7 +316,7 @@ pub fn stored(store: &dyn Read, entity: &EntityId, bytes: &[u8]) -> Result<Store
     let (row, mut state) = SnapshotRow::decode(entity, bytes)?;
     let claims = match entity {
         EntityId::Sku(sku) => claims::complete(store, sku, &mut state, row.claims)?,
-        EntityId::Cart(_) | EntityId::Order(_) => ClaimRows::default(),
+        EntityId::Cart(_) | EntityId::Order(_) | EntityId::Shop => ClaimRows::default(),
     };
     Ok(Stored { row, state, claims })
 }

@@ -6,7 +6,7 @@ use stampede_actors::ids::SkuId;
 use stampede_actors::journal::NoRoom;
 use stampede_actors::order::placing::{LineRefusal, PlaceRefusal};
 use stampede_actors::shell::Failure;
-use stampede_actors::{cart, order, sku};
+use stampede_actors::{cart, order, shop, sku};
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Problem {
@@ -45,6 +45,7 @@ fn kind_of(failure: &Failure) -> &'static Kind {
         Failure::Sku(refusal) => kind_of_sku(refusal),
         Failure::Cart(refusal) => kind_of_cart(refusal),
         Failure::Order(refusal) => kind_of_order(refusal),
+        Failure::Shop(shop::Refusal::Reused) => &kinds::IDEMPOTENCY_KEY_REUSED,
         Failure::NotPlaced(refusal) => kind_of_lines(refusal),
         Failure::InFlight => &kinds::IDEMPOTENCY_KEY_IN_FLIGHT,
         Failure::NoRoom(NoRoom::Busy) | Failure::Overloaded => &kinds::OVERLOADED,

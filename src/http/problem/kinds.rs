@@ -186,6 +186,13 @@ kinds! {
     /// A fault of ours; nothing was changed.
     INTERNAL_ERROR = "internal_error" 500 Later, NotStarted;
 
+    /// The server was not started with `fault-injection`: it takes no faults while it runs.
+    FAULTS_REFUSED = "faults_refused" 403 No, NotStarted;
+    /// The server is going down for good.
+    GOING_DOWN = "going_down" 409 No, NotStarted;
+    /// The hold belongs to an order: cancel the order instead.
+    HOLD_ORDERED = "hold_ordered" 409 No, NotStarted;
+
     /// The SKU was never listed.
     UNKNOWN_SKU = "unknown_sku" 404 No, NotStarted;
     /// Not enough units are available; holds that run out may bring some back.

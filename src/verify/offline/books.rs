@@ -217,5 +217,6 @@ impl Books {
 fn named(text: &str) -> Option<EntityId> {
     let sku = text.strip_prefix("sku ").and_then(|code| SkuId::new(code).ok()).map(EntityId::Sku);
     let order = || text.parse().ok().map(EntityId::Order);
-    sku.or_else(order).or_else(|| text.parse().ok().map(EntityId::Cart))
+    let shop = || (text == "shop").then_some(EntityId::Shop);
+    sku.or_else(order).or_else(|| text.parse().ok().map(EntityId::Cart)).or_else(shop)
 }

@@ -1,6 +1,9 @@
 //! Faults on demand: `payment=timeout:30%`.
 
+use parking_lot::Mutex;
+use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// Who misbehaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,13 +78,73 @@ impl FromStr for Fault {
     }
 }
 
+/// As it is read.
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let target = match self.target {
+            Target::Payment => "payment",
+            Target::Warehouse => "warehouse",
+        };
+        let kind = match self.kind {
+            Kind::Timeout => "timeout",
+            Kind::Lost => "lost",
+            Kind::Late => "late",
+            Kind::Decline => "decline",
+            Kind::Error => "error",
+            Kind::Duplicate => "duplicate",
+        };
+        write!(f, "{target}={kind}:{}%", f64::from(self.per_million) / 10_000.0)
+    }
+}
+
 /// Faults that come up independently for each call; of several at once, the first counts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
+/// Faults that can be exchanged while whoever misbehaves is at work.
+#[derive(Debug, Clone, Default)]
+pub struct FaultBoard(Arc<Mutex<Faults>>);
+
+impl FaultBoard {
+    /// With these to begin with.
+    #[must_use]
+    pub fn new(faults: Faults) -> FaultBoard {
+        FaultBoard(Arc::new(Mutex::new(faults)))
+    }
+
+    /// Those that hold now.
+    #[must_use]
+    pub fn now(&self) -> Faults {
+        self.0.lock().clone()
+    }
+
+    /// From the next call on these hold, and no others.
+    pub fn set(&self, faults: Faults) {
+        *self.0.lock() = faults;
+    }
+
+    pub(super) fn strike(&self, target: Target, seed: u64, subject: &str, nth: u32) -> Option<Kind> {
+        self.0.lock().strike(target, seed, subject, nth)
+    }
+}
+
+impl From<Faults> for FaultBoard {
+    fn from(faults: Faults) -> FaultBoard {
+        FaultBoard::new(faults)
+    }
+}
+
+impl PartialEq for FaultBoard {
+    fn eq(&self, other: &FaultBoard) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.now() == other.now()
+    }
+}
+
+impl Eq for FaultBoard {}
+
 impl Faults {
     /// What goes wrong with the `nth` call of `subject`. The same for the same seed.
-    pub(super) fn strike(&self, target: Target, seed: u64, subject: &str, nth: u32) -> Option<Kind> {
+    fn strike(&self, target: Target, seed: u64, subject: &str, nth: u32) -> Option<Kind> {
         let of_target = self.0.iter().zip(0..).filter(|(fault, _)| fault.target == target);
         let mut struck = of_target.filter(|(fault, index)| {
             super::draw(seed, subject, nth, 0x00fa_0000 | *index) % 1_000_000 < u64::from(fault.per_million)

@@ -1,7 +1,7 @@
 //! The simulated payment provider.
 
 use super::books::Books;
-use super::fault::Faults;
+use super::fault::FaultBoard;
 use super::recent::Recent;
 use super::script::{Effect, Hears, Script};
 use crate::clock::Clock;
@@ -32,7 +32,7 @@ pub struct ProviderConfig {
     /// How long it knows a key.
     pub key_lifetime: Span,
     /// What else goes wrong.
-    pub faults: Faults,
+    pub faults: FaultBoard,
 }
 
 impl Default for ProviderConfig {
@@ -43,7 +43,7 @@ impl Default for ProviderConfig {
             timeout: Span::seconds(5),
             slow_answer: Span::seconds(30),
             key_lifetime: Span::hours(24),
-            faults: Faults::default(),
+            faults: FaultBoard::default(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The simulated warehouse.
 
 use super::depot::Depot;
-use super::fault::{Faults, Kind, Target};
+use super::fault::{FaultBoard, Kind, Target};
 use super::recent::Recent;
 use crate::workflows::run::duration;
 use crate::workflows::warehouse::{CallOff, Dispatched, Request, Warehouse};
@@ -24,7 +24,7 @@ pub struct WarehouseConfig {
     /// How long after a request it ships; `None`: somebody else reports shipments.
     pub ships_after: Option<Span>,
     /// What goes wrong.
-    pub faults: Faults,
+    pub faults: FaultBoard,
 }
 
 impl Default for WarehouseConfig {
@@ -33,7 +33,7 @@ impl Default for WarehouseConfig {
             seed: 0,
             latency: Span::millis(5),
             ships_after: Some(Span::millis(200)),
-            faults: Faults::default(),
+            faults: FaultBoard::default(),
         }
     }
 }

@@ -61,7 +61,7 @@ pub struct World {
 impl World {
     pub fn new(seed: u64, faults: &[&str]) -> World {
         let faults = Faults(faults.iter().map(|fault| fault.parse().unwrap()).collect());
-        let provider = ProviderConfig { seed, faults, ..ProviderConfig::default() };
+        let provider = ProviderConfig { seed, faults: faults.into(), ..ProviderConfig::default() };
         World {
             now: T0,
             random: Random(seed),

@@ -6,6 +6,7 @@ use super::{ListingMessage, read_listing, write_listing};
 use crate::codec::Error;
 use crate::codec::wire::{self, Bits, parts, read_all, read_bits, read_parts, read_text, required};
 use crate::ids::{HoldId, OrderId};
+use crate::sku::HoldView;
 use crate::sku::MAX_UNITS;
 use crate::sku::memory::{Memory, RememberedKey};
 use crate::sku::state::{Claim, LocationStock, Sku, Totals};
@@ -146,6 +147,15 @@ pub fn add_claim(sku: &mut Sku, bytes: &[u8]) -> Result<HoldId, Error> {
     count(sku, hold, &claim)?;
     sku.claims.insert(hold, Box::new(claim));
     Ok(hold)
+}
+
+/// A claim by itself, for whoever lists them.
+///
+/// # Errors
+/// [`Error`] when the bytes are none that this version knows.
+pub fn decode_claim(bytes: &[u8]) -> Result<(HoldId, HoldView), Error> {
+    let (hold, claim) = read_claim(&ClaimMessage::decode(bytes)?)?;
+    Ok((hold, claim.view()))
 }
 
 fn encode(sku: &Sku, claims: Vec<ClaimMessage>) -> Vec<u8> {

@@ -48,7 +48,7 @@ impl Said {
         for entry in frame.records.iter().flat_map(|record| &record.entries) {
             let versions = match entry.entity {
                 EntityId::Sku(_) => &mut self.skus,
-                EntityId::Cart(_) | EntityId::Order(_) => &mut self.entities,
+                EntityId::Cart(_) | EntityId::Order(_) | EntityId::Shop => &mut self.entities,
             };
             match versions.get_mut(&entry.entity) {
                 Some(version) => *version = (*version).max(entry.version),

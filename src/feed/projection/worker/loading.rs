@@ -198,5 +198,6 @@ fn load(handle: &Handle, entity: &EntityId) -> Result<Loaded, Error> {
         Some((EntityState::Sku(sku), version)) => Loaded::Sku(sku, version),
         Some((EntityState::Cart(cart), version)) => Loaded::Cart(cart, version),
         Some((EntityState::Order(order), version)) => Loaded::Order(order, version),
+        Some((EntityState::Shop(shop), version)) => Loaded::Shop(shop, version),
     })
 }

@@ -258,7 +258,8 @@ fn however_many_entries_there_are_opening_reads_one_and_a_call_a_few() {
 fn s14_faults_and_latencies_repeat_with_their_seed() {
     let answers = |seed| {
         let faults = Faults(vec!["payment=timeout:30%".parse().unwrap(), "payment=error:10%".parse().unwrap()]);
-        let mut desk = Desk::new(ProviderConfig { seed, faults, ..ProviderConfig::default() }, Books::default());
+        let mut desk =
+            Desk::new(ProviderConfig { seed, faults: faults.into(), ..ProviderConfig::default() }, Books::default());
         let mut nth_call = |n: u32| {
             let call = Call { reference: reference(&format!("call-{n}")), ..authorize("tok_ok") };
             desk.receive(&call, T0)
