@@ -9,7 +9,7 @@ fn operators_steer_a_sale_and_everybody_sees_who_did_what() {
     here.write("stock.csv", "sku,seller,location,units,price,currency\nhoodie,acme,berlin,5,19.99,EUR\n");
     here.run(&["import", "stock.csv"]).says(OK);
     let key = here.key("oncall");
-    let flags = ["--fault-injection", "true", "--faults", "payment=lost:100%", "--payment-ask-again", "1m"];
+    let flags = ["--fault-injection", "--faults", "payment=lost:100%", "--payment-ask-again", "1m"];
     let serving = Serving::start(&here, &flags);
     let url = serving.url();
     let ops = |arguments: &[&str]| {
@@ -85,11 +85,15 @@ fn top_shows_a_server_at_a_glance() {
     let body = r#"{"buyer":"buyer-1","payment_token":"tok_ok","lines":[{"sku":"hoodie","units":2}]}"#;
     serving.exchange("POST", "/v1/orders", headers, body);
     let top = |more: &[&str]| {
-        let whom = ["top", "--server", &api, "--ops", &operations, "--every", "200ms"];
+        let whom = ["top", "--server", &api, "--ops", &operations];
         here.run(&[&whom[..], more].concat())
     };
-    wait_until(|| top(&["--times", "1", "--key", &key]).says(OK).contains("100.0 %  hoodie"));
-    let text = top(&["--times", "2"]).says(OK);
+    // Units and hot SKUs are as of the store's last write.
+    wait_until(|| {
+        let text = top(&["--every", "200ms", "--times", "1", "--key", &key]).says(OK);
+        text.contains("100.0 %  hoodie") && text.contains("stock    available 498")
+    });
+    let text = top(&["--every", "200ms", "--times", "2"]).says(OK);
     assert_eq!(text.matches("ready   oversold 0  violations 0").count(), 2, "{text}");
     for line in ["stock    available 498", "orders   0/s", "queues   payment ", "log      ", "rank 1"] {
         assert!(text.contains(line), "{line} in {text}");
@@ -97,7 +101,7 @@ fn top_shows_a_server_at_a_glance() {
     let json = top(&["--times", "1", "--json"]).says(OK);
     let glance: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&glance["ready"], &glance["units"]["available"]), (&true.into(), &498.0.into()), "{glance}");
-    top(&["--every", "1ms"]).fails(USAGE, "cannot be used multiple times");
+    top(&["--every", "1ms"]).fails(USAGE, "at least 100ms");
     drop(serving);
     top(&["--times", "1"]).fails(NOT_READY, &operations);
 }

@@ -164,8 +164,10 @@ impl Dev {
                 break;
             }
         }
-        let api = words[0].split("  ").next().unwrap().trim_start_matches("API http://").to_owned();
-        Dev { serving: Serving { child, api }, words }
+        let mut addresses = words[0].split("  ");
+        let mut address = |name: &str| addresses.next().unwrap().trim_start_matches(name).to_owned();
+        let (api, operations) = (address("API http://"), address("Operations http://"));
+        Dev { serving: Serving { child, api, operations }, words }
     }
 
     /// Runs the printed line as a shell would, with `curl` where there is one, and answers head and body.

@@ -144,7 +144,7 @@ fn holds_are_listed_in_pages_and_given_back_unless_an_order_has_them() {
 
 #[test]
 fn the_outbox_shows_what_is_not_answered_and_asks_again_on_demand() {
-    let flags = ["--faults", "payment=lost:100%", "--fault-injection", "true", "--payment-timeout", "200ms"];
+    let flags = ["--faults", "payment=lost:100%", "--fault-injection", "--payment-timeout", "200ms"];
     let slow = ["--payment-ask-again", "30s"];
     let server = Server::with(&[&flags[..], &slow].concat());
     server.stock("hoodie", 10);
@@ -184,7 +184,7 @@ fn faults_come_and_go_while_it_runs_but_only_where_that_is_allowed() {
     assert_eq!(put_faults(&server, "f", &decline).problem(), (403, "faults_refused".into()));
     drop(server);
 
-    let server = Server::with(&["--fault-injection", "true"]);
+    let server = Server::with(&["--fault-injection"]);
     server.stock("hoodie", 10);
     let scenario = |server: &Server| {
         let text = crate::client::send(server.operations, "GET", "/metrics", &[], None).text();

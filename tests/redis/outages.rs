@@ -124,6 +124,51 @@ fn slow_under_load() {
     }
 }
 
+/// The connection stands and nothing answers: worse than a refused connection, as every question has to be waited for.
+#[test]
+fn standing_still_under_load() {
+    let redis = Services::start(&["redis"]);
+    let server = start(&redis, "still", &[&MORE[..], &["--redis-timeout", "20ms"]].concat());
+    server.stock("hoodie", UNITS);
+    let seen = rush(&server, || {
+        std::thread::sleep(Duration::from_millis(200));
+        redis.signal("REDIS_PID", libc::SIGSTOP);
+        wait_for_circuit(&server, "open");
+        std::thread::sleep(Duration::from_millis(500));
+        redis.signal("REDIS_PID", libc::SIGCONT);
+        wait_for_circuit(&server, "closed");
+    });
+    check(&server, &seen);
+    assert!(metric(&server, "stampede_rate_limit_fallbacks_total") > 0, "limits fell back");
+}
+
+/// It answers each write with an error: limits count in the process, and nothing else is different.
+#[test]
+fn out_of_memory_under_load() {
+    let redis = Services::start(&["redis"]);
+    let server = start(&redis, "full", &MORE);
+    server.stock("hoodie", UNITS);
+    let decided = |outcome: &str| {
+        metric(&server, &format!("stampede_store_operations_total{{backend=\"redis\",op=\"decide\",outcome=\"{outcome}\"}}"))
+    };
+    let seen = rush(&server, || {
+        std::thread::sleep(Duration::from_millis(200));
+        let mut hand = Hand::on(&redis);
+        hand.tell(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+        hand.tell(&["CONFIG", "SET", "maxmemory", "1"]);
+        eventually(|| if decided("failed") > 0 { Ok(()) } else { Err("no write has failed".into()) });
+        let before = metric(&server, "stampede_rate_limit_fallbacks_total");
+        eventually(|| {
+            let now = metric(&server, "stampede_rate_limit_fallbacks_total");
+            if now > before + 20 { Ok(()) } else { Err(format!("{now} fallbacks")) }
+        });
+        hand.tell(&["CONFIG", "SET", "maxmemory", "0"]);
+        let before = decided("done");
+        eventually(|| if decided("done") > before { Ok(()) } else { Err("Redis is not asked again".into()) });
+    });
+    check(&server, &seen);
+}
+
 #[test]
 fn emptied_under_load() {
     let redis = Services::start(&["redis"]);
