@@ -40,6 +40,8 @@ pub enum Values {
     Currencies,
     /// One constant of this build.
     Build,
+    /// One constant of this run of the load generator.
+    Run,
     /// Names of the readiness checks of this build.
     Checks,
     /// Names of this catalogue.
@@ -89,38 +91,41 @@ pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "409", "429", "5xx", 
 
 macro_rules! kind {
     (counter) => {
-        Kind::Counter
+        $crate::metrics::catalogue::Kind::Counter
     };
     (gauge) => {
-        Kind::Gauge
+        $crate::metrics::catalogue::Kind::Gauge
     };
     (seconds) => {
-        Kind::Histogram(SECONDS)
+        $crate::metrics::catalogue::Kind::Histogram($crate::metrics::catalogue::SECONDS)
     };
     (long_seconds) => {
-        Kind::Histogram(LONG_SECONDS)
+        $crate::metrics::catalogue::Kind::Histogram($crate::metrics::catalogue::LONG_SECONDS)
     };
     (records) => {
-        Kind::Histogram(RECORDS)
+        $crate::metrics::catalogue::Kind::Histogram($crate::metrics::catalogue::RECORDS)
     };
 }
+pub(crate) use kind;
 
 macro_rules! catalogue {
     ($( $(#[doc = $help:literal])+ $id:ident = $kind:ident $name:literal [$($key:ident: $values:expr),*]; )+) => {
         $(
             $(#[doc = $help])+
-            pub const $id: Metric = Metric {
+            pub const $id: $crate::metrics::catalogue::Metric = $crate::metrics::catalogue::Metric {
                 name: $name,
-                kind: kind!($kind),
+                kind: $crate::metrics::catalogue::kind!($kind),
                 help: concat!($($help),+).trim_ascii_start(),
-                labels: &[$(Label { key: stringify!($key), values: $values }),*],
+                labels: &[$($crate::metrics::catalogue::Label { key: stringify!($key), values: $values }),*],
             };
         )+
 
         /// All of them, in the order of the documentation.
-        pub const ALL: &[&Metric] = &[$(&$id),+];
+        pub const ALL: &[&$crate::metrics::catalogue::Metric] = &[$(&$id),+];
     };
 }
+// The load generator has a table of its own in the same form: src/load/metrics/catalogue.rs.
+pub(crate) use catalogue;
 
 use Values::{Build, Checks, Currencies, Methods, Metrics, Of, Routes, Shards};
 
