@@ -11,6 +11,7 @@ pub(crate) mod histograms;
 mod hot;
 pub mod process;
 pub mod sampled;
+mod truth;
 mod words;
 
 pub use committed::{committed, followed};
