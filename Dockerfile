@@ -1,13 +1,19 @@
 # Stampede as one binary: built with Rust, run without a shell, as nobody, on a read-only file system.
+# `--build-arg SOURCE_COMMIT=$(git rev-parse HEAD)` puts the commit into `stampede --version`: git stays outside.
 FROM rust:1.95-bookworm AS build
+# For the bill of materials.
+RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+ARG SOURCE_COMMIT=""
+RUN dev/sbom /sbom.cdx.json
 RUN cargo build --release --locked --bin stampede \
     && mkdir /data \
     && cp target/release/stampede /stampede
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /stampede /usr/local/bin/stampede
+COPY --from=build /sbom.cdx.json /usr/share/doc/stampede/sbom.cdx.json
 # A volume mounted here takes over the owner.
 COPY --from=build --chown=65532:65532 /data /var/lib/stampede
 USER 65532:65532

@@ -3,7 +3,7 @@
 //! A scenario ([`scenario`]) says what is for sale and when buyers come ([`schedule`]). They are sent in at their moments
 //! ([`rush`], [`visit`]) over connections that were opened before ([`stage`]), whatever the server does; refused ones may come back ([`drain`]). Then the buyers' ledger
 //! ([`ledger`]) is compared with the server's own books ([`readback`], [`shelves`], [`audit`]), and the run is judged
-//! ([`verdict`]) and written down ([`summary`], [`junit`], [`report`]).
+//! ([`verdict`]) and written down ([`summary`], [`junit`], [`report`]). While it goes on, it can be watched ([`metrics`]).
 
 pub mod audit;
 pub mod buyer;
@@ -12,6 +12,7 @@ pub mod compared;
 pub mod drain;
 pub mod junit;
 pub mod ledger;
+pub mod metrics;
 pub mod options;
 pub mod readback;
 pub mod report;
@@ -33,9 +34,11 @@ pub use options::Options;
 use crate::cli::{Exit, Outcome, Stop, out};
 use crate::demo::live::note;
 use anyhow::{Context, anyhow};
+use metrics::Metrics;
 use scenario::{DEFAULT, Scenarios};
 use stage::{Play, Played, Target};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Largest scenario file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -54,11 +57,17 @@ pub fn run(options: &Options) -> Outcome {
     let mut scenario = scenarios.plan(name, &options.profile, options.rate_factor).map_err(usage)?;
     scenario.baseline_p99_ms = options.baseline_p99_ms.or(scenario.baseline_p99_ms);
     let target = Target::named(options)?;
+    let listener = options.metrics.map(metrics::server::listen).transpose()?;
     // Whether it can be written there is better known before the run than after it.
     let dir = options.out.clone().unwrap_or_else(|| PathBuf::from(format!("load-report-{name}")));
     std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
 
-    let played = stage::play(&Play { options, name, scenario: &scenario, target })?;
+    let watched = Arc::new(Metrics::new(name, &options.profile, &scenario.arrivals));
+    let serving = listener.map(|listener| metrics::server::start(listener, Arc::clone(&watched))).transpose()?;
+    if let Some(serving) = &serving {
+        note(&format!("metrics on http://{}/metrics", serving.at));
+    }
+    let played = stage::play(&Play { options, name, scenario: &scenario, target, metrics: watched })?;
     write(&dir, &played)?;
     note(&format!("report in {}", dir.join("report.html").display()));
     let text = played.summary.text();

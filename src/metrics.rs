@@ -6,11 +6,12 @@
 
 pub mod catalogue;
 mod committed;
-mod families;
-mod histograms;
+pub(crate) mod families;
+pub(crate) mod histograms;
 mod hot;
 pub mod process;
 pub mod sampled;
+mod truth;
 mod words;
 
 pub use committed::{committed, followed};
@@ -127,7 +128,7 @@ pub fn upkeep() {
 pub fn render() -> String {
     process::sample();
     let mut text = get().exporter.render();
-    get().own.render(&mut text);
+    get().own.render(catalogue::ALL, &mut text);
     let series = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
     get().series.set(series as f64);
     text
@@ -160,7 +161,6 @@ fn is_counter(name: &str) -> bool {
 /// The catalogue as a page of the documentation.
 #[must_use]
 pub fn markdown() -> String {
-    use catalogue::{Kind, Values};
     use std::fmt::Write;
     let mut page = String::from(
         "# Metrics\n\n\
@@ -168,9 +168,28 @@ pub fn markdown() -> String {
          `UPDATE_DOCS=1 cargo test --lib metrics`; a test compares it with a running server.\n\n\
          Labels are closed sets: no id, no path as it was sent, no message. A value that a set does not know is exported as \
          `_other` and counted in `stampede_metrics_overflow_total`.\n\n\
-         | Metric | Type | Labels | Meaning |\n|---|---|---|---|\n",
+",
     );
-    for metric in catalogue::ALL {
+    page.push_str(&table(catalogue::ALL));
+    page.push_str("\nHistogram bounds\n\n");
+    for (name, bounds) in [
+        ("seconds", catalogue::SECONDS),
+        ("holds and workflows, seconds", catalogue::LONG_SECONDS),
+        ("records", catalogue::RECORDS),
+    ] {
+        let bounds: Vec<_> = bounds.iter().map(ToString::to_string).collect();
+        let _ = writeln!(page, "- {name}: {}", bounds.join(" "));
+    }
+    page
+}
+
+/// A catalogue as a table of the documentation.
+#[must_use]
+pub(crate) fn table(metrics: &[&catalogue::Metric]) -> String {
+    use catalogue::{Kind, Values};
+    use std::fmt::Write;
+    let mut page = String::from("| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n");
+    for metric in metrics {
         let mut labels = Vec::new();
         for label in metric.labels {
             let values = match label.values {
@@ -180,6 +199,7 @@ pub fn markdown() -> String {
                 Values::Shards => format!("`0` to `{}`", catalogue::MAX_SHARDS - 1),
                 Values::Currencies => format!("ISO 4217, at most {}", catalogue::MAX_CURRENCIES),
                 Values::Build => "of this build".to_owned(),
+                Values::Run => "of this run".to_owned(),
                 Values::Checks => "readiness checks".to_owned(),
                 Values::Metrics => "metrics of this table".to_owned(),
             };
@@ -190,15 +210,6 @@ pub fn markdown() -> String {
             other => other.word(),
         };
         let _ = writeln!(page, "| `{}` | {kind} | {} | {} |", metric.name, labels.join("; "), metric.help);
-    }
-    page.push_str("\nHistogram bounds\n\n");
-    for (name, bounds) in [
-        ("seconds", catalogue::SECONDS),
-        ("holds and workflows, seconds", catalogue::LONG_SECONDS),
-        ("records", catalogue::RECORDS),
-    ] {
-        let bounds: Vec<_> = bounds.iter().map(ToString::to_string).collect();
-        let _ = writeln!(page, "- {name}: {}", bounds.join(" "));
     }
     page
 }

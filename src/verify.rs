@@ -13,4 +13,4 @@ pub use counting::Share;
 pub use invariants::{Invariant, Violation};
 pub use ledger::Ledger;
 pub use offline::{Finding, Report, verify};
-pub use summary::{AuditSummary, Totals};
+pub use summary::{AuditSummary, Looks, Pair, Totals};

@@ -4,8 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use serde_json::{Value, json};
+use stampede::load::metrics::catalogue::{ALL as CATALOGUE, OUTCOMES as ENDS};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 #[test]
@@ -60,6 +64,88 @@ fn a_generator_that_cannot_keep_up_makes_the_run_void() {
     assert!(summary["invariants"].as_object().unwrap().values().all(|seen| seen["violated"] == 0), "{summary}");
     let junit = std::fs::read_to_string(here.path().join("report/junit.xml")).unwrap();
     assert!(junit.contains("errors=\"1\"") && junit.contains("were dropped"), "{junit}");
+}
+
+/// Asked again and again while a real run goes on, as Prometheus does.
+#[test]
+fn a_run_can_be_watched() {
+    let here = tempfile::tempdir().unwrap();
+    let file = scenario(&here, 20, json!({ "kind": "constant", "rate": 40, "seconds": 3 }), "all");
+    let mut command = command(&here, &["short", "--scenarios", &file, "--metrics", "127.0.0.1:0", "--out", "report"]);
+    let mut run = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut words = BufReader::new(run.stderr.take().unwrap()).lines();
+    let said = words.find_map(|line| line.unwrap().strip_prefix("metrics on http://").map(str::to_owned)).unwrap();
+    let at: SocketAddr = said.strip_suffix("/metrics").unwrap().parse().unwrap();
+    // Whoever reads no more would hold the run up.
+    let rest = std::thread::spawn(move || words.map_while(Result::ok).collect::<Vec<_>>().join("\n"));
+    let mut seen: Vec<String> = Vec::new();
+    while run.try_wait().unwrap().is_none() {
+        seen.extend(scrape(at));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(run.wait().unwrap().code(), Some(0), "{}", rest.join().unwrap());
+    let summary = summary(&here.path().join("report"));
+    let (first, last) = (seen.first().unwrap(), seen.last().unwrap());
+
+    let value = |text: &str, series: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{series} ")));
+        let value = line.and_then(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        value.unwrap_or_else(|| panic!("{series}: {text}"))
+    };
+    for metric in CATALOGUE {
+        assert!(last.contains(&format!("# TYPE {} {}\n", metric.name, metric.kind.word())), "{}", metric.name);
+    }
+    assert!(last.contains(r#"stampede_load_info{scenario="short",profile="laptop",version=""#), "{last}");
+    assert_eq!(value(first, "stampede_load_planned_arrivals"), 120.0);
+    let target = |text: &String| value(text, "stampede_load_target_arrivals_per_second");
+    assert!(seen.iter().any(|text| target(text) == 40.0), "it was seen while it went on");
+    for text in &seen {
+        let [due, started, dropped, buyers, cpu] = [
+            "due_arrivals_total",
+            "arrivals_total",
+            "dropped_arrivals_total",
+            "buyers_in_flight",
+            "cpu_milliseconds_total",
+        ]
+        .map(|name| value(text, &format!("stampede_load_{name}")));
+        assert!(due <= 120.0 && started <= 120.0 && dropped == 0.0 && cpu >= 0.0, "{text}");
+        let ended: f64 =
+            ENDS.iter().map(|end| value(text, &format!("stampede_load_answers_total{{outcome=\"{end}\"}}"))).sum();
+        // Others go on counting while it is written down.
+        assert!(ended <= 120.0 && buyers <= 120.0, "{text}");
+        for (series, count) in
+            [("answer_duration_seconds_count{answer=\"refused\"}", 100.0), ("lateness_seconds_count{}", 120.0)]
+        {
+            assert!(value(text, &format!("stampede_load_{series}")) <= count, "{text}");
+        }
+    }
+    let growing = |name: &str| {
+        let values: Vec<f64> = seen.iter().map(|text| value(text, name)).collect();
+        assert!(values.is_sorted() && values.last() > Some(&0.0), "{name}: {values:?}");
+        *values.last().unwrap()
+    };
+    assert!(growing("stampede_load_arrivals_total") <= summary["arrivals"].as_f64().unwrap());
+    growing("stampede_load_due_arrivals_total");
+    assert!(growing("stampede_load_answers_total{outcome=\"accepted\"}") <= summary["accepted"].as_f64().unwrap());
+    assert!(
+        growing("stampede_load_answers_total{outcome=\"sold_out\"}")
+            <= summary["refused"]["sold_out"].as_f64().unwrap()
+    );
+    growing("stampede_load_answer_duration_seconds_count{answer=\"accepted\"}");
+    growing("stampede_load_lateness_seconds_count{}");
+    assert!(TcpStream::connect(at).is_err(), "nobody listens when it is over");
+}
+
+#[test]
+fn an_address_for_metrics_that_is_taken_stops_the_run_before_it_begins() {
+    let here = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = taken.local_addr().unwrap().to_string();
+    let (code, out, err) = load(&here, &["smoke", "--metrics", &at]);
+    assert!(code == 1 && err.contains("--metrics: cannot listen on"), "{code} {out} {err}");
+    let (code, out, err) = load(&here, &["smoke", "--metrics", "localhost"]);
+    assert!(code == 2 && err.contains("--metrics"), "{code} {out} {err}");
+    assert_eq!(std::fs::read_dir(here.path()).unwrap().count(), 0, "nothing was written");
 }
 
 #[test]
@@ -118,13 +204,29 @@ fn the_list_names_every_scenario_with_what_it_is_for() {
 
 /// Runs the generator in this directory, without settings from outside: exit code, standard output and error.
 fn load(here: &TempDir, arguments: &[&str]) -> (i32, String, String) {
+    let output = command(here, arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().expect("ended by itself"), text(output.stdout), text(output.stderr))
+}
+
+fn command(here: &TempDir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stampede"));
     command.arg("load").args(arguments).current_dir(here.path()).env_remove("STAMPEDE_KEY");
     // A server whose run failed leaves its files there.
     command.env("TMPDIR", here.path());
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().expect("ended by itself"), text(output.stdout), text(output.stderr))
+    command
+}
+
+/// What is exported now; nothing while nobody listens any more.
+fn scrape(at: SocketAddr) -> Option<String> {
+    let mut stream = TcpStream::connect(at).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: load\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let length = head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+    // One that was cut off when the run ended is none.
+    (head.starts_with("HTTP/1.1 200 OK\r\n") && length == Some(body.len())).then(|| body.to_owned())
 }
 
 fn summary(dir: &Path) -> Value {

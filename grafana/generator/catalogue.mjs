@@ -1,4 +1,4 @@
-// What docs/metrics.md says there is: names, types, labels and their values. And whether an expression keeps to it.
+// What docs/metrics.md and docs/load-metrics.md say there is: names, types, labels and their values. And whether an expression keeps to it.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
@@ -9,8 +9,11 @@ const ADDED = ["job", "instance", "le"];
 /** Series that are Prometheus's own. */
 const FOREIGN = { up: [], ALERTS: ["alertname", "alertstate", "severity", "slo"] };
 
-/** The table of docs/metrics.md by name. A label whose values are no closed list has `undefined` for them. */
-export function readCatalogue(text = readFileSync(`${root}/docs/metrics.md`, "utf8")) {
+/** The pages with tables: the server's, and the load generator's. */
+const PAGES = ["docs/metrics.md", "docs/load-metrics.md"];
+
+/** Their tables by name. A label whose values are no closed list has `undefined` for them. */
+export function readCatalogue(text = PAGES.map((page) => readFileSync(`${root}/${page}`, "utf8")).join("\n")) {
   const metrics = new Map();
   for (const line of text.split("\n")) {
     const [, name, type, labels, meaning] = /^\| `(stampede_\w+)` \| (\w+) \| (.*?) \| (.*) \|$/.exec(line) ?? [];
@@ -24,7 +27,7 @@ export function readCatalogue(text = readFileSync(`${root}/docs/metrics.md`, "ut
     }
     metrics.set(name, { name, type, labels: byLabel, meaning });
   }
-  if (metrics.size < 50) throw new Error(`docs/metrics.md: only ${metrics.size} metrics were read`);
+  if (metrics.size < 50) throw new Error(`${PAGES.join(", ")}: only ${metrics.size} metrics were read`);
   return metrics;
 }
 
@@ -59,7 +62,7 @@ export function strangers(expression, catalogue, recorded) {
     }
     const metric = metricOf(name, catalogue);
     if (metric === undefined && !(name in FOREIGN)) {
-      complaints.push(`${name} is not in docs/metrics.md`);
+      complaints.push(`${name} is not in ${PAGES.join(" or ")}`);
       continue;
     }
     const labels = metric?.labels ?? new Map((FOREIGN[name] ?? []).map((label) => [label, undefined]));

@@ -1,4 +1,4 @@
-// Plays a short sale until it is sold out, and asks a Prometheus that scrapes it every query of every panel, as Grafana
+// Plays a short sale until it is sold out, and a short load test beside it, and asks a Prometheus that scrapes it every query of every panel, as Grafana
 // would: none may fail, none may be empty. With --render DIR, draws each dashboard from the answers.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -30,7 +30,8 @@ async function ask(expr, instant) {
 
 try {
   await stage.open();
-  await stage.soldOut();
+  const [loaded] = await Promise.all([stage.load(), stage.soldOut()]);
+  if (loaded !== undefined) complaints.push(loaded);
   // The slowest rules are computed every 30 seconds.
   await sleep(30_000);
   now = Date.now() / 1000;

@@ -8,8 +8,13 @@ export const of = (metric, labels) => `${metric}{${SCOPE}${labels === undefined 
 export const rate = (metric, labels) => `rate(${of(metric, labels)}[$__rate_interval])`;
 /** Grown since the left edge of the dashboard. */
 export const grown = (metric, labels) => `increase(${of(metric, labels)}[$__range])`;
+/** The same of the load generator, which is a job of its own beside the servers that are looked at. */
+export const ofLoad = (metric, labels) => `${metric}{job="stampede-load"${labels === undefined ? "" : `,${labels}`}}`;
+export const rateOfLoad = (metric, labels) => `rate(${ofLoad(metric, labels)}[$__rate_interval])`;
+const quantileOf = (rate) => (q, metric, labels, ...by) => `histogram_quantile(${q}, sum by (${["le", ...by].join(", ")}) (${rate(`${metric}_bucket`, labels)}))`;
 /** A quantile of a histogram, by further labels. */
-export const quantile = (q, metric, labels, ...by) => `histogram_quantile(${q}, sum by (${["le", ...by].join(", ")}) (${rate(`${metric}_bucket`, labels)}))`;
+export const quantile = quantileOf(rate);
+export const quantileOfLoad = quantileOf(rateOfLoad);
 
 const DATASOURCE = { type: "prometheus", uid: "prometheus" };
 const GREEN = "green";

@@ -38,6 +38,12 @@ export const LIMITS = {
   queueAge: 60,
   queueDepth: 1000,
   payments: 0.9,
+  // Of the load generator's one thread: a run above it is void.
+  generator: 0.8,
+  // An arrival that starts a second late is dropped.
+  lateness: 1,
+  // The two sides of a comparison that agree were looked at with the last scrape, or nearly.
+  reconciled: 300,
   // prometheus.yml refuses a scrape with more than 5000.
   series: 4000,
 };

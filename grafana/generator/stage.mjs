@@ -32,6 +32,22 @@ export async function until(what, seconds, look) {
   }
 }
 
+/** A load that sells out half-way, and judges no latency: others use the machine too. */
+const LOAD = {
+  version: 1,
+  profiles: { laptop: { rate: 1, time: 1 } },
+  scenarios: {
+    stage: {
+      about: "Beside a sale, for the dashboards.",
+      stock: { skus: 20, units: 300, zipf: 1 }, arrivals: { kind: "ramping", start_rate: 5, stages: [{ seconds: 10, rate: 25 }, { seconds: 15, rate: 25 }] },
+      buyer: { express: 3, cart: 1, hold: 1 }, repeat: { same: 1, other_body: 0 }, drain: true, slo: {}, expect: { sold: "any" },
+      invariants: ["oversell", "undersell", "conservation", "double_charge", "lost_order", "evaluated"],
+    },
+  },
+};
+/** Passed; or void, when the machine left the generator no time. All else is a fault. */
+const LOADED = [0, 4];
+
 /** Where something is played. `servers`: what `dev/services` starts; `perSecond`: buyers, each of one unit of `units`. */
 export class Stage {
   #processes = new Set();
@@ -46,14 +62,14 @@ export class Stage {
   }
 
   async open() {
-    [this.apiPort, this.opsPort, this.promPort] = await freePorts(3);
+    [this.apiPort, this.opsPort, this.promPort, this.loadPort] = await freePorts(4);
     [this.api, this.ops, this.prometheus] = [this.apiPort, this.opsPort, this.promPort].map((port) => `http://127.0.0.1:${port}`);
     this.key = execFileSync(stampede, ["keys", "create", "drill", "--data-dir", this.data], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
     if (this.servers.length > 0) this.services();
     await this.start();
     await this.#fill();
     const config = readFileSync(`${root}grafana/prometheus/prometheus.yml`, "utf8")
-      .replace(/(scrape|evaluation)_interval: .*/g, "$1_interval: 1s").replace("stampede:8081", `127.0.0.1:${this.opsPort}`).replace("/etc/prometheus/rules", `${root}grafana/prometheus/rules`);
+      .replace(/(scrape|evaluation)_interval: .*/g, "$1_interval: 1s").replace("stampede:8081", `127.0.0.1:${this.opsPort}`).replace("host.docker.internal:9464", `127.0.0.1:${this.loadPort}`).replace("/etc/prometheus/rules", `${root}grafana/prometheus/rules`);
     writeFileSync(join(this.work, "prometheus.yml"), config);
     this.#spawn("prometheus", "prometheus", [`--config.file=${this.work}/prometheus.yml`, `--storage.tsdb.path=${this.work}/tsdb`, `--web.listen-address=127.0.0.1:${this.promPort}`, "--log.level=warn"]);
     await until("Prometheus", 30, () => answers(`${this.prometheus}/-/ready`));
@@ -91,6 +107,15 @@ export class Stage {
     this.server = this.#spawn("server", stampede, args);
     // It need not be ready: that may be what the drill is about.
     await until("the server", 60, () => answers(`${this.ops}/health/live`));
+  }
+
+  /** A short `stampede load` beside the buyers. Says when it is over how it ended, if that was badly. */
+  async load() {
+    const scenarios = join(this.work, "load.json");
+    writeFileSync(scenarios, JSON.stringify(LOAD));
+    const child = this.#spawn("load", stampede, ["load", "stage", "--scenarios", scenarios, "--url", this.api, "--key", this.key, "--metrics", `127.0.0.1:${this.loadPort}`, "--out", join(this.work, "load")]);
+    await child.ended;
+    return LOADED.includes(child.exitCode) ? undefined : `stampede load: exit ${child.exitCode}: ${readFileSync(join(this.work, "load.log"), "utf8")}`;
   }
 
   async kill() {

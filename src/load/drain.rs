@@ -46,7 +46,7 @@ impl Sale {
     async fn definite(&self, purchase: &Purchase) -> Option<bool> {
         let request = self.words.purchase(purchase, false);
         for _ in 0..TRIES {
-            let answer = self.pool.send(&request, PATIENCE).await;
+            let answer = self.send(&request, PATIENCE).await;
             let wait = answer.as_ref().map_or(PAUSE, |answer| answer.wait().min(PAUSE));
             if let Err(Failure::Connection(_)) = answer {
                 self.pool.forget_idle();

@@ -1,5 +1,6 @@
 //! What can be asked of the load generator.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// `stampede load`.
@@ -44,6 +45,10 @@ pub struct Options {
     /// Where summary.json, junit.xml and report.html go. Default: ./load-report-SCENARIO.
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Serves what the run looks like to Prometheus at /metrics there, while it goes on, like 127.0.0.1:9464. Port 0: one
+    /// that is free, which is said.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub metrics: Option<SocketAddr>,
     /// Decides who wants what and goes about it how.
     #[arg(long, default_value_t = 1, value_name = "NUMBER")]
     pub seed: u64,

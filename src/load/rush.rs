@@ -37,6 +37,7 @@ async fn one_after_the_other(sale: &Rc<Sale>, buyers: u32) {
 
 async fn at_their_moments(sale: &Rc<Sale>, limit: usize) {
     let start = Instant::now();
+    sale.metrics.begin(start.into_std());
     for (buyer, moment) in (0..).zip(Schedule::new(&sale.scenario.arrivals)) {
         let meant_at = start + moment;
         if meant_at > Instant::now() {
@@ -56,11 +57,13 @@ async fn at_their_moments(sale: &Rc<Sale>, limit: usize) {
 fn may_enter(sale: &Sale, late: Duration, limit: usize) -> bool {
     let stats = &mut *sale.stats.borrow_mut();
     stats.latest = stats.latest.max(late);
+    sale.metrics.came(late);
     let may = late <= MAX_LATE && sale.counts.active.get() < limit;
     if may {
         sale.counts.active.set(sale.counts.active.get() + 1);
     } else {
         stats.dropped += 1;
+        sale.metrics.dropped();
     }
     may
 }
@@ -68,7 +71,10 @@ fn may_enter(sale: &Sale, late: Duration, limit: usize) -> bool {
 async fn enter(sale: Rc<Sale>, buyer: u32, meant_at: Instant) {
     let counts = &sale.counts;
     count(&counts.started);
-    match sale.visit(sale.buyers.first(buyer), meant_at).await {
+    sale.metrics.started();
+    let end = sale.visit(sale.buyers.first(buyer), meant_at).await;
+    sale.metrics.ended(&end);
+    match end {
         End::Bought => count(&counts.accepted),
         End::Refused(_) => count(&counts.refused),
         End::Failed(why) => {

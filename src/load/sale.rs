@@ -1,16 +1,18 @@
 //! One run as all its parts see it. Everything lives on one thread.
 
-use crate::client::{Answer, Failure, Pool, Says};
+use crate::client::{Answer, Failure, Pool, Request, Says};
 use crate::demo::stats::{Kind, Stats};
 use crate::load::buyer::{Buyers, Purchase, Words};
 use crate::load::compared::{Compared, Visit};
 use crate::load::ledger::{Ledger, Told};
+use crate::load::metrics::Metrics;
 use crate::load::scenario::Scenario;
 use crate::load::tally::{Invariant, Tally};
 use serde::Deserialize;
 use stampede_actors::ids::{HoldId, OrderId};
 use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A run.
@@ -36,6 +38,8 @@ pub struct Sale {
     pub counts: Counts,
     /// What is to be done after the arrivals.
     pub open: RefCell<Open>,
+    /// What is counted for those who watch.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How arrivals ended. Those that were dropped are in the statistics.
@@ -91,7 +95,14 @@ pub fn count(cell: &Cell<u64>) {
 impl Sale {
     /// A run before its first arrival.
     #[must_use]
-    pub fn new(run: String, api: SocketAddr, connections: u32, seed: u64, scenario: Scenario) -> Sale {
+    pub fn new(
+        run: String,
+        api: SocketAddr,
+        connections: u32,
+        seed: u64,
+        scenario: Scenario,
+        metrics: Arc<Metrics>,
+    ) -> Sale {
         let skus = scenario.stock.skus as usize;
         Sale {
             words: Words::new(run),
@@ -103,6 +114,7 @@ impl Sale {
             ledger: RefCell::new(Ledger::new(skus)),
             counts: Counts::default(),
             open: RefCell::new(Open { sold_out: vec![0; skus], ..Open::default() }),
+            metrics,
             scenario,
         }
     }
@@ -113,9 +125,19 @@ impl Sale {
         u64::from(self.scenario.stock.units).saturating_sub(self.ledger.borrow().len() as u64)
     }
 
+    /// Sends a buyer's request and waits for the answer, in all for `within` once a connection is free.
+    ///
+    /// # Errors
+    /// [`Failure`]: the outcome is unknown; the same request may be sent again.
+    pub async fn send(&self, request: &Request, within: Duration) -> Result<Answer, Failure> {
+        let _under_way = self.metrics.request();
+        self.pool.send(request, within).await
+    }
+
     /// Somebody got an answer this long after it was due.
     pub fn answered(&self, kind: Kind, visit: Visit, latency: Duration) {
         self.stats.borrow_mut().answered(kind, latency);
+        self.metrics.answered(kind, latency);
         self.compared.borrow_mut().answered(kind, visit, latency);
     }
 

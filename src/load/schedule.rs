@@ -29,6 +29,11 @@ impl Stretch {
         (self.from + self.to) / 2.0 * self.seconds
     }
 
+    /// Its rate so many seconds after its beginning.
+    fn rate(&self, within: f64) -> f64 {
+        self.from + (self.to - self.from) * within / self.seconds
+    }
+
     /// When, from its beginning, `count` arrivals have come: the root of `from·t + (to − from)/(2·seconds)·t² = count`.
     fn when(&self, count: f64) -> f64 {
         let bend = (self.to - self.from) / (2.0 * self.seconds);
@@ -71,6 +76,25 @@ impl Schedule {
         self.expected.round() as u64
     }
 
+    /// How many have come due so long after the beginning. Nothing: they come one after the other.
+    #[must_use]
+    pub fn due(&self, elapsed: Duration) -> Option<u64> {
+        let elapsed = elapsed.as_secs_f64();
+        let stretch = self.stretches.iter().rev().find(|stretch| stretch.begins_at <= elapsed)?;
+        let within = (elapsed - stretch.begins_at).min(stretch.seconds);
+        let area = (stretch.from + stretch.rate(within)) / 2.0 * within;
+        // The first is due at once.
+        Some(((stretch.before + area).floor() as u64 + 1).min(self.arrivals()))
+    }
+
+    /// Arrivals per second that are asked for so long after the beginning; 0 when it is over.
+    #[must_use]
+    pub fn rate(&self, elapsed: Duration) -> f64 {
+        let elapsed = elapsed.as_secs_f64();
+        let is_in = |stretch: &&Stretch| (stretch.begins_at..stretch.begins_at + stretch.seconds).contains(&elapsed);
+        self.stretches.iter().find(is_in).map_or(0.0, |stretch| stretch.rate(elapsed - stretch.begins_at))
+    }
+
     /// From the beginning to the end of the last stage.
     #[must_use]
     pub fn length(&self) -> Duration {
@@ -111,6 +135,24 @@ mod tests {
         assert_eq!(moments.len() as u64, count);
         assert!(moments.is_sorted(), "{moments:?}");
         moments
+    }
+
+    #[test]
+    fn what_is_due_are_the_moments_that_have_passed() {
+        let stages = [(4.0, 50.0), (2.0, 50.0), (3.0, 0.0)];
+        let moments = moments(10.0, &stages);
+        let stages = stages.iter().map(|&(seconds, rate)| Stage { seconds, rate }).collect();
+        let schedule = Schedule::new(&Arrivals::Rates { start_rate: 10.0, stages });
+        // Between two moments, where rounding decides nothing.
+        for (number, pair) in moments.windows(2).enumerate() {
+            let between = Duration::from_secs_f64((pair[0] + pair[1]) / 2.0);
+            assert_eq!(schedule.due(between), Some(number as u64 + 1), "at {between:?}");
+        }
+        assert_eq!(schedule.due(Duration::from_secs(60)), Some(schedule.arrivals()));
+        let rates = [0.0, 2.0, 5.0, 7.5, 9.0, 60.0].map(|at| schedule.rate(Duration::from_secs_f64(at)));
+        assert_eq!(rates, [10.0, 30.0, 50.0, 25.0, 0.0, 0.0]);
+        let one_by_one = Schedule::new(&Arrivals::Iterations(5));
+        assert_eq!((one_by_one.due(Duration::from_secs(1)), one_by_one.rate(Duration::ZERO)), (None, 0.0));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::demo::stats::Kind;
 use crate::demo::{Server, Setup, Word};
 use crate::import::{self, remote};
 use crate::load::clerk::{Audit, Clerk, Trouble};
+use crate::load::metrics::Metrics;
 use crate::load::options::Options;
 use crate::load::readback::{self, Compared};
 use crate::load::sale::Sale;
@@ -24,6 +25,7 @@ use anyhow::{Context, anyhow};
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 /// Until the server has stopped.
@@ -40,6 +42,8 @@ pub struct Play<'a> {
     pub scenario: &'a Scenario,
     /// A server that runs already; nothing: one of our own.
     pub target: Option<Target>,
+    /// What is counted for those who watch.
+    pub metrics: Arc<Metrics>,
 }
 
 /// A running server.
@@ -139,7 +143,7 @@ async fn on_stage(play: &Play<'_>, target: &Target) -> Result<Played, Stop> {
     let before = clerk.audit().await?;
 
     let Options { connections, seed, in_flight, .. } = *play.options;
-    let sale = Rc::new(Sale::new(run, target.api, connections, seed, play.scenario.clone()));
+    let sale = Rc::new(Sale::new(run, target.api, connections, seed, play.scenario.clone(), Arc::clone(&play.metrics)));
     let look = Request::get(&format!("/v1/skus/{}/availability", sale.words.sku(0)));
     sale.pool.warm(connections as usize, &look).await.map_err(|failure| Trouble::Away(failure.to_string()))?;
     let mut sampler = Sampler::start()?;

@@ -71,7 +71,7 @@ impl Sale {
 
     /// A step before the purchase. A refusal decides the visit.
     async fn ask(&self, intent: &Intent, request: crate::client::Request, meant_at: Instant) -> Result<Answer, End> {
-        let came = self.weigh(self.pool.send(&request, PATIENCE).await);
+        let came = self.weigh(self.send(&request, PATIENCE).await);
         Err(match came {
             Came::Yes(answer) => return Ok(answer),
             Came::No(code) | Came::Busy(code) => {
@@ -85,7 +85,7 @@ impl Sale {
     /// Sends the purchase, as often at once as the scenario says.
     async fn press(&self, purchase: Purchase, other_body: bool, meant_at: Instant) -> End {
         let request = self.words.purchase(&purchase, false);
-        let send = || async { (self.pool.send(&request, PATIENCE).await, meant_at.elapsed()) };
+        let send = || async { (self.send(&request, PATIENCE).await, meant_at.elapsed()) };
         let answers = match self.scenario.repeat.same {
             1 => vec![send().await],
             times => futures_util::future::join_all((0..times).map(|_| send())).await,
@@ -157,7 +157,7 @@ impl Sale {
     /// The same key with another body: that must be refused, and change nothing.
     async fn press_otherwise(&self, purchase: &Purchase) {
         let request = self.words.purchase(purchase, true);
-        let answer = self.pool.send(&request, PATIENCE).await;
+        let answer = self.send(&request, PATIENCE).await;
         let (right, what) = match &answer {
             Ok(answer) => {
                 let (status, code) = (answer.status(), answer.code());
@@ -175,7 +175,7 @@ impl Sale {
 
     /// Gives a hold back; when that is not certain, it is tried again later.
     pub async fn give_back(&self, sku: u32, hold: HoldId) -> bool {
-        let done = self.pool.send(&self.words.delete_hold(sku, hold), PATIENCE).await;
+        let done = self.send(&self.words.delete_hold(sku, hold), PATIENCE).await;
         let done = done.is_ok_and(|answer| answer.status() == 204);
         match done {
             true => count(&self.counts.given_back),

@@ -2,6 +2,8 @@
 //!
 //! `docs/metrics.md` is written from this table and compared with it, and with a running server, by tests.
 
+use crate::verify::Invariant;
+
 /// What kind of number it is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -40,6 +42,8 @@ pub enum Values {
     Currencies,
     /// One constant of this build.
     Build,
+    /// One constant of this run of the load generator.
+    Run,
     /// Names of the readiness checks of this build.
     Checks,
     /// Names of this catalogue.
@@ -89,38 +93,41 @@ pub const STATUS_CLASSES: &[&str] = &["2xx", "3xx", "4xx", "409", "429", "5xx", 
 
 macro_rules! kind {
     (counter) => {
-        Kind::Counter
+        $crate::metrics::catalogue::Kind::Counter
     };
     (gauge) => {
-        Kind::Gauge
+        $crate::metrics::catalogue::Kind::Gauge
     };
     (seconds) => {
-        Kind::Histogram(SECONDS)
+        $crate::metrics::catalogue::Kind::Histogram($crate::metrics::catalogue::SECONDS)
     };
     (long_seconds) => {
-        Kind::Histogram(LONG_SECONDS)
+        $crate::metrics::catalogue::Kind::Histogram($crate::metrics::catalogue::LONG_SECONDS)
     };
     (records) => {
-        Kind::Histogram(RECORDS)
+        $crate::metrics::catalogue::Kind::Histogram($crate::metrics::catalogue::RECORDS)
     };
 }
+pub(crate) use kind;
 
 macro_rules! catalogue {
     ($( $(#[doc = $help:literal])+ $id:ident = $kind:ident $name:literal [$($key:ident: $values:expr),*]; )+) => {
         $(
             $(#[doc = $help])+
-            pub const $id: Metric = Metric {
+            pub const $id: $crate::metrics::catalogue::Metric = $crate::metrics::catalogue::Metric {
                 name: $name,
-                kind: kind!($kind),
+                kind: $crate::metrics::catalogue::kind!($kind),
                 help: concat!($($help),+).trim_ascii_start(),
-                labels: &[$(Label { key: stringify!($key), values: $values }),*],
+                labels: &[$($crate::metrics::catalogue::Label { key: stringify!($key), values: $values }),*],
             };
         )+
 
         /// All of them, in the order of the documentation.
-        pub const ALL: &[&Metric] = &[$(&$id),+];
+        pub const ALL: &[&$crate::metrics::catalogue::Metric] = &[$(&$id),+];
     };
 }
+// The load generator has a table of its own in the same form: src/load/metrics/catalogue.rs.
+pub(crate) use catalogue;
 
 use Values::{Build, Checks, Currencies, Methods, Metrics, Of, Routes, Shards};
 
@@ -168,6 +175,16 @@ pub const POLICIES: &[&str] = &["buyer", "api_key", "address"];
 pub const READ_OUTCOMES: &[&str] = &["hit", "miss", "stale", "wrong", "unavailable"];
 /// Where a circuit stands.
 pub const CIRCUIT_STATES: &[&str] = &["closed", "open", "half_open"];
+/// Rules that are evaluated while the server runs.
+pub const INVARIANTS: [&str; Invariant::RUNNING.len()] = {
+    let mut words = [""; Invariant::RUNNING.len()];
+    let mut index = 0;
+    while index < words.len() {
+        words[index] = Invariant::RUNNING[index].code();
+        index += 1;
+    }
+    words
+};
 /// Ranks of the most wanted SKUs.
 pub const RANKS: &[&str] = &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10"];
 /// What may go on that is not daily business.
@@ -209,10 +226,12 @@ catalogue! {
 
     /// Units claimed beyond what is on hand; anything but 0 is a bug.
     OVERSOLD = counter "stampede_oversold_units_total" [];
-    /// Times that a rule was checked, over all rules; no violation means nothing while this stands still.
-    INVARIANT_CHECKS = counter "stampede_invariant_checks_total" [];
-    /// Violations found by those checks.
-    INVARIANT_VIOLATIONS = counter "stampede_invariant_violations_total" [];
+    /// Times that a rule was checked, in an entity that had changed or in the sums; no violation means nothing while this stands still.
+    INVARIANT_CHECKS = counter "stampede_invariant_checks_total" [invariant: Of(&INVARIANTS)];
+    /// Violations found by those checks. `_other`: by an earlier version, which kept no count by rule.
+    INVARIANT_VIOLATIONS = counter "stampede_invariant_violations_total" [invariant: Of(&INVARIANTS)];
+    /// When two sums of the log that must agree were last seen to, in Unix seconds: `orders_charges`, orders whose money was taken against charges; `stock_movements`, units on hand against those that came in and did not leave. Looked at with every scrape, as of what the store has taken in.
+    RECONCILED = gauge "stampede_reconciliation_last_success_timestamp_seconds" [pair: Of(crate::verify::Pair::WORDS)];
     /// Units by state, over all SKUs, as of the store's last write.
     UNITS = gauge "stampede_units" [state: Of(UNIT_STATES)];
     /// Orders by state, as of the store's last write.

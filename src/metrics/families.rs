@@ -52,7 +52,7 @@ pub fn get() -> &'static Families {
     FAMILIES.get_or_init(Families::new)
 }
 
-const METADATA: Metadata<'static> = Metadata::new("stampede", Level::INFO, None);
+pub(crate) const METADATA: Metadata<'static> = Metadata::new("stampede", Level::INFO, None);
 
 impl Families {
     fn new() -> Families {
@@ -183,7 +183,8 @@ fn histograms(recorder: &PrometheusRecorder, metric: &'static Metric, words: &[&
     words.iter().map(|word| recorder.register_histogram(&key(metric, &[word]), &METADATA)).collect()
 }
 
-fn key(metric: &'static Metric, values: &[&str]) -> Key {
+/// The series of these label values, in the catalogue's order.
+pub(crate) fn key(metric: &'static Metric, values: &[&str]) -> Key {
     assert_eq!(values.len(), metric.labels.len(), "{} has its labels from the catalogue", metric.name);
     let labels = metric.labels.iter().zip(values);
     Key::from_parts(

@@ -1,7 +1,7 @@
 //! Histograms that are counted in plain atomics where things happen, and written out here: the exporter takes only
 //! single observations, and those of the hot path are too many for that.
 
-use crate::metrics::catalogue::{ALL, Metric};
+use crate::metrics::catalogue::Metric;
 use parking_lot::Mutex;
 use stampede_actors::shell::durations::{BOUNDS_MICROS, Durations};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ type Series = (&'static str, Vec<String>);
 
 /// All series.
 #[derive(Default)]
-pub(super) struct Histograms {
+pub(crate) struct Histograms {
     series: Mutex<BTreeMap<Series, Arc<Durations>>>,
 }
 
@@ -25,10 +25,10 @@ impl Histograms {
         self.series.lock().insert((metric.name, values), Arc::clone(counted));
     }
 
-    /// Writes them in version 0.0.4 of the format.
-    pub fn render(&self, text: &mut String) {
+    /// Writes those of a catalogue in version 0.0.4 of the format.
+    pub fn render(&self, catalogue: &[&Metric], text: &mut String) {
         let series = self.series.lock();
-        for metric in ALL {
+        for metric in catalogue {
             let of_metric = series.range((metric.name, Vec::new())..).take_while(|((name, _), _)| *name == metric.name);
             for (index, ((name, values), counted)) in of_metric.enumerate() {
                 // Writing to a String cannot fail.
@@ -65,7 +65,7 @@ mod tests {
         histograms.show(&catalogue::SHARD_WAIT, &["3"], &counted);
         histograms.show(&catalogue::SHARD_WAIT, &["1"], &Arc::default());
         let mut text = String::new();
-        histograms.render(&mut text);
+        histograms.render(catalogue::ALL, &mut text);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], format!("# HELP stampede_shard_wait_seconds {}", catalogue::SHARD_WAIT.help));
         assert_eq!(lines[1], "# TYPE stampede_shard_wait_seconds histogram");

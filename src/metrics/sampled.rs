@@ -6,8 +6,9 @@ use crate::cql::vitals::Vitals;
 use crate::engine::Engine;
 use crate::feed::Queue;
 use crate::limits::{Decision, Limits, Policy};
-use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, ORDER_STATES, OTHER};
+use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, OTHER};
 use crate::metrics::families::{self, Families};
+use crate::metrics::truth;
 use crate::store;
 use crate::workflows::{self, Operation, PaymentOutcome};
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub fn sample(engine: &Engine, streams: usize) {
     journal(families, engine);
     cql(families, engine);
     store(families, engine);
-    audit(families, engine);
+    truth::sample(families, engine);
     workflows(families, engine);
 }
 
@@ -171,31 +172,6 @@ fn store(families: &Families, engine: &Engine) {
     families.own.show(&catalogue::STORE_DURATION, &["embedded"], &vitals.durations);
 }
 
-fn audit(families: &Families, engine: &Engine) {
-    let sums = engine.reader().audit();
-    families.counter(&catalogue::INVARIANT_CHECKS, &[]).absolute(sums.evaluated);
-    families.counter(&catalogue::INVARIANT_VIOLATIONS, &[]).absolute(sums.violated);
-    families.counter(&catalogue::OVERSOLD, &[]).absolute(u64::try_from(sums.oversold).unwrap_or(0));
-    let units = [
-        ("supplied", sums.allocated_supply),
-        ("available", sums.available),
-        ("held", sums.held),
-        ("allocated", sums.allocated),
-        ("shipped", sums.shipped),
-        ("returned", sums.returned),
-    ];
-    for (state, count) in units {
-        set(families, &catalogue::UNITS, &[state], count as f64);
-    }
-    for state in ORDER_STATES {
-        let count = sums.orders.get(*state).copied().unwrap_or(0);
-        set(families, &catalogue::ORDERS_BY_STATE, &[state], count as f64);
-    }
-    set(families, &catalogue::LEDGER, &[], (sums.captured_orders - sums.charges) as f64);
-    let captured = |minor| u64::try_from(minor).unwrap_or(0);
-    families.revenue(sums.money.iter().map(|(currency, flow)| (currency.as_str(), captured(flow.captured))));
-}
-
 /// Copies what a worker's process counts.
 pub fn sample_worker(workflows: &workflows::Vitals, broker: &broker::Vitals) {
     let families = families::get();
@@ -267,7 +243,7 @@ fn broker(families: &Families, vitals: Option<&broker::Vitals>) {
     copy(families, &catalogue::BROKER_CONNECTIONS, &[], &vitals.connections);
 }
 
-fn set(families: &Families, metric: &'static Metric, values: &[&str], value: f64) {
+pub(super) fn set(families: &Families, metric: &'static Metric, values: &[&str], value: f64) {
     families.gauge(metric, values).set(value);
 }
 

@@ -1,6 +1,6 @@
 //! The sums of the audit: what each entity adds to them, put in the place of what it added before.
 
-use super::invariants::{self, OrderMoney, Stock};
+use super::invariants::{self, Invariant, OrderMoney, Stock};
 use super::summary::Totals;
 use crate::feed::projection::EntityState;
 use stampede_actors::ids::EntityId;
@@ -96,12 +96,16 @@ impl Share {
             EntityState::Cart(_) | EntityState::Shop(_) => {}
             EntityState::Sku(sku) => {
                 let made_up = self.stock.on_hand - sku.totals().on_hand();
-                totals.evaluated(invariants::conservation(entity, made_up));
+                totals.look(Invariant::Conservation, invariants::conservation(entity, made_up));
                 for place in sku.availability().locations {
-                    totals.evaluated(invariants::stock(entity, place.location.as_str(), Stock::of(&place)));
+                    let found = invariants::stock(entity, place.location.as_str(), Stock::of(&place));
+                    totals.look(Invariant::Oversell, found);
                 }
             }
-            EntityState::Order(_) => totals.evaluated(invariants::money(entity, self.money)),
+            EntityState::Order(_) => {
+                totals.look(Invariant::CapturedOnce, invariants::captured_once(entity, self.money));
+                totals.look(Invariant::RefundWithinCapture, invariants::refund_within_capture(entity, self.money));
+            }
         }
     }
 }

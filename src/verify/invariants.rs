@@ -53,9 +53,14 @@ impl Invariant {
         Invariant::StoreMatchesLog,
     ];
 
+    /// Those that a running engine evaluates, again whenever an entity they are about has changed. All others follow from
+    /// the history, which only the offline check reads.
+    pub const RUNNING: [Invariant; 4] =
+        [Invariant::Oversell, Invariant::Conservation, Invariant::CapturedOnce, Invariant::RefundWithinCapture];
+
     /// The stable word.
     #[must_use]
-    pub fn code(self) -> &'static str {
+    pub const fn code(self) -> &'static str {
         match self {
             Invariant::Oversell => "oversell",
             Invariant::Conservation => "conservation",
@@ -156,16 +161,26 @@ pub struct OrderMoney {
     pub ended_without_units: bool,
 }
 
-/// Taken at most once; never more back than taken; nothing kept for nothing.
+/// Both rules about an order's money; the first that does not hold.
 #[must_use]
 pub fn money(entity: &dyn std::fmt::Display, money: OrderMoney) -> Option<Violation> {
-    let OrderMoney { captures, captured, refunded, ended_without_units } = money;
-    if captures > 1 {
-        return Some(Violation::new(Invariant::CapturedOnce, entity, format!("captured {captures} times")));
-    }
-    if refunded > captured || (ended_without_units && refunded < captured) {
+    captured_once(entity, money).or_else(|| refund_within_capture(entity, money))
+}
+
+/// Taken at most once.
+#[must_use]
+pub fn captured_once(entity: &dyn std::fmt::Display, money: OrderMoney) -> Option<Violation> {
+    let violation = || Violation::new(Invariant::CapturedOnce, entity, format!("captured {} times", money.captures));
+    (money.captures > 1).then(violation)
+}
+
+/// Never more back than taken; nothing kept for nothing.
+#[must_use]
+pub fn refund_within_capture(entity: &dyn std::fmt::Display, money: OrderMoney) -> Option<Violation> {
+    let OrderMoney { captured, refunded, ended_without_units, .. } = money;
+    let sound = refunded <= captured && !(ended_without_units && refunded < captured);
+    (!sound).then(|| {
         let detail = format!("{captured} captured, {refunded} refunded, ended without units: {ended_without_units}");
-        return Some(Violation::new(Invariant::RefundWithinCapture, entity, detail));
-    }
-    None
+        Violation::new(Invariant::RefundWithinCapture, entity, detail)
+    })
 }

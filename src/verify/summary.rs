@@ -42,6 +42,18 @@ pub struct Totals {
     pub violated: u64,
     /// The first of them.
     pub violations: Vec<Violation>,
+    /// What of both was one of the rules of [`Invariant::RUNNING`], looked at in an entity or in the sums. Rows that an
+    /// earlier version wrote do not have it.
+    pub rules: BTreeMap<Invariant, Looks>,
+}
+
+/// How often one rule was looked at, and how often it did not hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looks {
+    /// Looked at.
+    pub evaluated: u64,
+    /// Did not hold.
+    pub violated: u64,
 }
 
 /// Money of one currency, in minor units.
@@ -56,7 +68,15 @@ pub struct Flow {
 }
 
 impl Totals {
-    /// Notes that a rule was looked at, and what was found.
+    /// Notes that this rule was looked at, and what was found.
+    pub fn look(&mut self, rule: Invariant, found: Option<Violation>) {
+        let looks = self.rules.entry(rule).or_default();
+        looks.evaluated += 1;
+        looks.violated += u64::from(found.is_some());
+        self.evaluated(found);
+    }
+
+    /// Notes that some rule was looked at, and what was found.
     pub fn evaluated(&mut self, found: Option<Violation>) {
         self.evaluated += 1;
         if let Some(violation) = found {
@@ -97,18 +117,28 @@ impl Totals {
         self.received + self.adjusted - self.shipped + self.restocked - self.written_off
     }
 
+    /// By how much sums differ that are kept separately and must agree.
+    #[must_use]
+    pub fn differences(&self) -> [(Pair, i64); 2] {
+        [
+            (Pair::OrdersCharges, self.charges - self.captured_orders),
+            (Pair::StockMovements, self.stock.on_hand - self.expected_on_hand()),
+        ]
+    }
+
     /// What people read, with the rules over the sums evaluated once more.
     #[must_use]
     pub fn summary(&self) -> AuditSummary {
         let mut totals = self.clone();
-        let lost = totals.stock.on_hand - totals.expected_on_hand();
-        totals.evaluated((lost != 0).then(|| {
+        let [(_, many), (_, lost)] = self.differences();
+        let found = (lost != 0).then(|| {
             Violation::new(Invariant::Conservation, "all SKUs", format!("{lost} units more on hand than came in"))
-        }));
-        let many = totals.charges - totals.captured_orders;
-        totals.evaluated((many != 0).then(|| {
+        });
+        totals.look(Invariant::Conservation, found);
+        let found = (many != 0).then(|| {
             Violation::new(Invariant::CapturedOnce, "all orders", format!("{many} charges more than captured orders"))
-        }));
+        });
+        totals.look(Invariant::CapturedOnce, found);
         let money = totals.flows();
         AuditSummary {
             allocated_supply: totals.received + totals.adjusted,
@@ -128,6 +158,7 @@ impl Totals {
             evaluated: totals.evaluated,
             violated: totals.violated,
             violations: totals.violations,
+            rules: totals.rules,
         }
     }
 }
@@ -169,4 +200,61 @@ pub struct AuditSummary {
     pub violated: u64,
     /// The first hundred of them.
     pub violations: Vec<Violation>,
+    /// By rule, as far as entities and sums show it: what is judged event by event is only counted in all.
+    #[serde(default)]
+    pub rules: BTreeMap<Invariant, Looks>,
+}
+
+/// Two sums that are kept separately and must agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pair {
+    /// Orders whose money was taken, against times that money was taken.
+    OrdersCharges,
+    /// Units on hand, against those that came in and did not leave.
+    StockMovements,
+}
+
+impl Pair {
+    /// The label values, in the order of the variants.
+    pub const WORDS: &'static [&'static str] = &["orders_charges", "stock_movements"];
+
+    /// The label value.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Pair::WORDS[self as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_is_counted_under_its_rule() {
+        let mut totals = Totals { charges: 2, captured_orders: 1, ..Totals::default() };
+        assert_eq!(totals.differences(), [(Pair::OrdersCharges, 1), (Pair::StockMovements, 0)]);
+        totals.look(Invariant::Oversell, None);
+        totals.look(Invariant::Oversell, Some(Violation::new(Invariant::Oversell, "sku:mug", "one too many")));
+        let summary = totals.summary();
+        let looks = |rule| summary.rules.get(&rule).map(|looks| (looks.evaluated, looks.violated));
+        assert_eq!(looks(Invariant::Oversell), Some((2, 1)));
+        assert_eq!(looks(Invariant::CapturedOnce), Some((1, 1)), "the sums, once more");
+        assert_eq!(looks(Invariant::Conservation), Some((1, 0)));
+        assert_eq!(looks(Invariant::RefundWithinCapture), None, "nobody looked");
+        assert_eq!((summary.evaluated, summary.violated), (4, 2));
+        totals.stock.on_hand = 3;
+        assert_eq!(totals.differences()[1], (Pair::StockMovements, 3));
+    }
+
+    /// A row of an earlier version is read as it is.
+    #[test]
+    fn sums_without_rules_are_taken_in() {
+        let totals: Totals = serde_json::from_str(r#"{"evaluated":7,"violated":1}"#).expect("no rules");
+        assert_eq!((totals.evaluated, totals.violated, totals.rules.len()), (7, 1, 0));
+        let mut totals = totals;
+        totals.look(Invariant::Conservation, None);
+        let text = serde_json::to_string(&totals).expect("a row");
+        assert!(text.contains(r#""rules":{"conservation":{"evaluated":1,"violated":0}}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Totals>(&text).expect("the same"), totals);
+    }
 }

@@ -139,6 +139,21 @@ fn what_happens_is_counted() {
         if all_there { Ok(()) } else { Err(format!("{confirmed} {hottest} {written} {timed}")) }
     });
     assert_eq!(value("stampede_hot_sku_share_ratio{rank=\"2\"}"), 0.0);
+    eventually(|| {
+        let looks = |rule| value(&format!("stampede_invariant_checks_total{{invariant=\"{rule}\"}}"));
+        let looks = ["oversell", "conservation", "captured_once", "refund_within_capture"].map(looks);
+        // The sums alone are one look at two of them.
+        if looks.iter().all(|looks| *looks >= 1.0) && looks[1] > 1.0 && looks[2] > 1.0 {
+            Ok(())
+        } else {
+            Err(format!("{looks:?}"))
+        }
+    });
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    for pair in ["orders_charges", "stock_movements"] {
+        let agreed = value(&format!("stampede_reconciliation_last_success_timestamp_seconds{{pair=\"{pair}\"}}"));
+        assert!((now - agreed).abs() < 600.0, "{pair}: {agreed}, now {now}");
+    }
     assert_eq!(value("stampede_ready{check=\"log\"}"), 1.0);
     assert_eq!(value("stampede_oversold_units_total"), 0.0);
     crate::server::eventually(|| match value("stampede_revenue_minor_units_total{currency=\"EUR\"}") {

@@ -1,4 +1,5 @@
 // Truth: no budget, no rate. One violation pages.
+import { LIMITS } from "../slo.mjs";
 
 export default [
   {
@@ -12,28 +13,35 @@ export default [
   },
   {
     name: "StampedeInvariantViolated",
-    lhs: "max(stampede_invariant_violations_total{job=\"stampede\"})", op: ">", bound: 0,
+    lhs: "max by (invariant) (stampede_invariant_violations_total{job=\"stampede\"})", op: ">", bound: 0,
     severity: "page", slo: "correctness", dashboard: "correctness",
-    summary: "A rule over the log is violated",
-    description: "{{ $value }} violation(s) since the log began. GET /v1/audit names the first hundred.",
-    fires: { title: "at the first violation", every: "5s", series: { "stampede_invariant_violations_total": "0x11 2x30" }, quiet: "55s", at: "60s", labels: {} },
-    silent: [{ title: "no violation", every: "5s", series: { "stampede_invariant_violations_total": "0x60" }, at: "5m" }],
+    summary: "The rule {{ $labels.invariant }} over the log is violated",
+    description: "{{ $value }} violation(s) of {{ $labels.invariant }} since the log began. GET /v1/audit names the first hundred.",
+    fires: {
+      title: "at the first violation, and names the rule", every: "5s",
+      series: { 'stampede_invariant_violations_total{invariant="captured_once"}': "0x11 2x30", 'stampede_invariant_violations_total{invariant="oversell"}': "0x41" },
+      quiet: "55s", at: "60s", labels: { invariant: "captured_once" },
+    },
+    silent: [{ title: "no violation", every: "5s", series: { 'stampede_invariant_violations_total{invariant="captured_once"}': "0x60" }, at: "5m" }],
   },
   {
     name: "StampedeInvariantNotEvaluated",
-    lhs: "sum(increase(stampede_invariant_checks_total{job=\"stampede\"}[2m]))", op: "==", bound: 0,
+    lhs: "sum by (invariant) (increase(stampede_invariant_checks_total{job=\"stampede\"}[2m]))", op: "==", bound: 0,
     gate: "and on() (sum(increase(stampede_orders_total{job=\"stampede\",outcome=\"placed\"}[2m])) > 0)",
     for: "1m", severity: "page", slo: "correctness", dashboard: "correctness",
-    summary: "Orders are placed, and nothing is checked",
-    description: "No rule was evaluated for 2m although orders were placed: zero violations mean nothing now.",
+    summary: "Orders are placed, and {{ $labels.invariant }} is not checked",
+    description: "The rule {{ $labels.invariant }} was not evaluated for 2m although orders were placed: that it has no violations means nothing now.",
     fires: {
-      title: "checks stop while orders go on", every: "5s",
-      series: { "stampede_invariant_checks_total": "0+5x12 60x68", 'stampede_orders_total{outcome="placed"}': "0+5x80" },
-      quiet: "3m30s", at: "4m30s", labels: {},
+      title: "checks of one rule stop while orders and other rules go on", every: "5s",
+      series: {
+        'stampede_invariant_checks_total{invariant="oversell"}': "0+5x12 60x68", 'stampede_invariant_checks_total{invariant="conservation"}': "0+5x80",
+        'stampede_orders_total{outcome="placed"}': "0+5x80",
+      },
+      quiet: "3m30s", at: "4m30s", labels: { invariant: "oversell" },
     },
     silent: [
-      { title: "checks go on", every: "5s", series: { "stampede_invariant_checks_total": "0+5x80", 'stampede_orders_total{outcome="placed"}': "0+5x80" }, at: "6m" },
-      { title: "a quiet shop", every: "5s", series: { "stampede_invariant_checks_total": "60x80", 'stampede_orders_total{outcome="placed"}': "60x80" }, at: "6m" },
+      { title: "checks go on", every: "5s", series: { 'stampede_invariant_checks_total{invariant="oversell"}': "0+5x80", 'stampede_orders_total{outcome="placed"}': "0+5x80" }, at: "6m" },
+      { title: "a quiet shop", every: "5s", series: { 'stampede_invariant_checks_total{invariant="oversell"}': "60x80", 'stampede_orders_total{outcome="placed"}': "60x80" }, at: "6m" },
     ],
   },
   {
@@ -45,7 +53,7 @@ export default [
     description: "stampede_invariant_checks_total is not exported: another program, another version, or a scrape that drops it.",
     fires: { title: "a target without the metric", every: "15s", series: { 'up{instance="a"}': "1x40" }, quiet: "1m45s", at: "3m", labels: { job: "stampede" } },
     silent: [
-      { title: "it is there", every: "15s", series: { 'up{instance="a"}': "1x40", "stampede_invariant_checks_total": "0+1x40" }, at: "8m" },
+      { title: "it is there", every: "15s", series: { 'up{instance="a"}': "1x40", 'stampede_invariant_checks_total{invariant="oversell"}': "0+1x40" }, at: "8m" },
       { title: "nobody is up, which others tell", every: "15s", series: { 'up{instance="a"}': "0x40" }, at: "8m" },
     ],
   },
@@ -57,6 +65,25 @@ export default [
     description: "They differ by {{ $value }} for 30s: somebody paid twice, or an order counts as paid without a charge.",
     fires: { title: "a charge too many", every: "5s", series: { "stampede_ledger_discrepancy_charges": "0x11 -1x30" }, quiet: "85s", at: "100s", labels: {} },
     silent: [{ title: "as many charges as paid orders", every: "5s", series: { "stampede_ledger_discrepancy_charges": "0x60" }, at: "5m" }],
+  },
+  {
+    name: "StampedeReconciliationStale",
+    lhs: "time() - max by (pair) (stampede_reconciliation_last_success_timestamp_seconds{job=\"stampede\"})", op: ">", bound: LIMITS.reconciled,
+    severity: "page", slo: "correctness", dashboard: "correctness",
+    summary: "{{ $labels.pair }} have not been seen to agree for a while",
+    description: "They last agreed {{ $value | humanizeDuration }} ago: they differ, or the sums are of long ago.",
+    fires: {
+      title: "one pair stops, others go on", every: "15s",
+      series: {
+        'stampede_reconciliation_last_success_timestamp_seconds{pair="orders_charges"}': "0+15x4 60x60",
+        'stampede_reconciliation_last_success_timestamp_seconds{pair="stock_movements"}': "0+15x64",
+      },
+      quiet: "5m45s", at: "7m", labels: { pair: "orders_charges" },
+    },
+    silent: [
+      { title: "they agree with every scrape", every: "15s", series: { 'stampede_reconciliation_last_success_timestamp_seconds{pair="orders_charges"}': "0+15x60" }, at: "12m" },
+      { title: "some minutes are no fault", every: "15s", series: { 'stampede_reconciliation_last_success_timestamp_seconds{pair="orders_charges"}': "0+15x4 60x60" }, at: "5m45s" },
+    ],
   },
   {
     name: "StampedeNothingSells",

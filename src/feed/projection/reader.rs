@@ -5,7 +5,7 @@ use super::entity::EntityState;
 use super::lists::{self, BadCursor, Filter, ListedOrder, Listing, Page};
 use super::{Error, Mark, keys};
 use crate::store::{Range, Table};
-use crate::verify::AuditSummary;
+use crate::verify::{AuditSummary, Pair};
 use stampede_actors::ids::{EntityId, HoldId, SkuId};
 use stampede_actors::record::{Position, Version};
 use stampede_actors::sku::{HoldView, Movement, Remembered, RememberedKey};
@@ -146,6 +146,13 @@ impl Reader {
     pub fn audit_at(&self) -> (AuditSummary, Mark) {
         let (totals, mark) = self.shared.totals();
         (totals.summary(), mark)
+    }
+
+    /// By how much sums differ that must agree, with the frame that they are of.
+    #[must_use]
+    pub fn differences(&self) -> ([(Pair, i64); 2], Mark) {
+        let (totals, mark) = self.shared.totals();
+        (totals.differences(), mark)
     }
 
     /// How far the store is.

@@ -178,11 +178,16 @@ fn the_sums_are_those_of_the_second_set_of_books() {
     let comparable = |summary: &crate::verify::AuditSummary| crate::verify::AuditSummary {
         orders: std::collections::BTreeMap::new(),
         evaluated: 0,
+        rules: std::collections::BTreeMap::new(),
         ..summary.clone()
     };
     assert_eq!(comparable(&audit), comparable(&books));
     assert_eq!(audit.allocated_supply, 540);
     assert_eq!((audit.oversold, audit.violated), (0, 0));
+    let running: std::collections::BTreeSet<_> = crate::verify::Invariant::RUNNING.into();
+    assert_eq!(audit.rules.keys().copied().collect::<std::collections::BTreeSet<_>>(), running);
+    assert_eq!(audit.rules.values().map(|looks| looks.evaluated).sum::<u64>(), audit.evaluated, "all of them by rule");
+    assert!(audit.rules.values().all(|looks| looks.evaluated > 10 && looks.violated == 0), "{:?}", audit.rules);
     assert!(audit.charges > 20 && audit.charges == audit.captured_orders, "{audit:?}");
     assert_eq!(audit.orders.values().sum::<i64>(), shop.orders.len() as i64);
     let json = serde_json::to_value(&audit).unwrap();

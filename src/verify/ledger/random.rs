@@ -147,7 +147,7 @@ proptest! {
         let (audit, books) = (projection.reader().audit(), ledger.totals().summary());
         prop_assert_eq!(&audit.violations, &[]);
         let without = |audit: super::super::AuditSummary| {
-            super::super::AuditSummary { orders: Default::default(), evaluated: 0, ..audit }
+            super::super::AuditSummary { orders: Default::default(), evaluated: 0, rules: Default::default(), ..audit }
         };
         prop_assert_eq!(without(audit), without(books));
         // Nothing of this one is in memory.
