@@ -14,3 +14,4 @@ pub mod record;
 pub mod shell;
 pub mod sku;
 pub mod time;
+pub mod trace;

@@ -12,6 +12,7 @@ use crate::feed::projection::{self, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
 use crate::journal::{self, Checkpoint, CommitListener, CommitLog, Cut, Log, LogThread, Opened, Wal};
 use crate::store::{self, DiskStore, Store};
+use crate::traces;
 use parking_lot::Mutex;
 use stampede_actors::order;
 use stampede_actors::shell::{Fabric, Lane, LaneId, Settings};
@@ -175,6 +176,10 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
     let lanes = first_spare_lane(&config) + SPARE_LANES;
     let fabric =
         Fabric::new(settings(&config), queue.clone(), clock.clone(), Arc::new(loading), lane_of_shard(&config), lanes);
+
+    if let Some(tracer) = traces::on() {
+        fabric.tell_pieces_to(Arc::new(traces::Drawn(tracer)));
+    }
 
     let inlet = Inlet::new(head.position);
     let (stopped_to, stopped) = watch::channel(None);

@@ -9,6 +9,7 @@ use crate::limits::{Decision, Limits, Policy};
 use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, ORDER_STATES, OTHER};
 use crate::metrics::families::{self, Families};
 use crate::store;
+use crate::traces::{self, Counts};
 use crate::workflows::{self, Operation, PaymentOutcome};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -60,6 +61,14 @@ pub fn sample(engine: &Engine, streams: usize) {
     store(families, engine);
     audit(families, engine);
     workflows(families, engine);
+    spans(families);
+}
+
+/// Zero while tracing is off.
+fn spans(families: &Families) {
+    for (outcome, count) in Counts::WORDS.iter().zip(traces::COUNTS.all()) {
+        families.counter(&catalogue::TRACING_SPANS, &[outcome]).absolute(count);
+    }
 }
 
 fn scenarios(families: &Families, engine: &Engine) {
@@ -200,6 +209,7 @@ fn audit(families: &Families, engine: &Engine) {
 pub fn sample_worker(workflows: &workflows::Vitals, broker: &broker::Vitals) {
     let families = families::get();
     workflow_vitals(families, workflows, Some(broker), 0);
+    spans(families);
 }
 
 fn workflows(families: &Families, engine: &Engine) {

@@ -13,6 +13,7 @@ use crate::shell::stats::kind;
 use crate::shell::timers::HORIZON;
 use crate::sku::{self, Sku};
 use crate::time::{Moment, Timestamp};
+use crate::trace::TraceLink;
 use actix::Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -36,6 +37,10 @@ pub(crate) trait Aggregate: Default + Unpin + 'static {
     fn wrap(event: Self::Event) -> Event;
     /// Who may use the last room in the log.
     fn class(command: &Self::Command) -> Class;
+    /// Where its records belong in a trace.
+    fn trace(&self) -> Option<TraceLink> {
+        None
+    }
 }
 
 impl Aggregate for Sku {
@@ -153,6 +158,10 @@ impl Aggregate for Order {
     fn class(command: &order::Command) -> Class {
         if matches!(command, order::Command::Place(_)) { Class::Intake } else { Class::Settle }
     }
+
+    fn trace(&self) -> Option<TraceLink> {
+        Order::trace(self)
+    }
 }
 
 /// What became of a command.
@@ -230,7 +239,7 @@ impl<A: Aggregate> Shell<A> {
             entries.push(Entry { entity: self.entity.clone(), version: self.version, event: A::wrap(event) });
         }
         entries.extend(companions);
-        let record = Record { at: at.now, entries };
+        let record = Record { at: at.now, entries, trace: self.aggregate.trace() };
         let follows = follows.max(self.cell.last.get());
         let rests_on = self.guarded(|shell| shell.state.fabric.journal.append(record, follows))?;
         self.cell.last.set(rests_on);

@@ -370,6 +370,7 @@ pub fn request(buyer_name: &str, codes: &[&str]) -> Box<PlaceRequest> {
         fingerprint: 7,
         currency: None,
         wanted,
+        trace: None,
     })
 }
 
