@@ -129,6 +129,7 @@ fn placement(lines: usize) -> Placement {
         fingerprint: 42,
         lines: (0..lines).map(line).collect(),
         hold_expires_at: NOW.plus(Span::minutes(10)),
+        trace: None,
     }
 }
 

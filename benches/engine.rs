@@ -61,6 +61,7 @@ impl World {
             fingerprint: number,
             currency: None,
             wanted: vec![wanted],
+            trace: None,
         };
         ask(EntityId::Order(order), Question::Place(Box::new(request))).await;
     }

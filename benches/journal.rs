@@ -28,7 +28,7 @@ fn record(number: u64) -> Record {
     };
     let entity = EntityId::Sku(SkuId::new("hoodie-m-black").unwrap());
     let entries = vec![Entry { entity, version: number, event: Event::Sku(event) }];
-    Record { at: Timestamp(1_700_000_000_000_000), entries }
+    Record { at: Timestamp(1_700_000_000_000_000), entries, trace: None }
 }
 
 fn fill(body: &mut FrameBody, records: &[Record]) {

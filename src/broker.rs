@@ -9,6 +9,7 @@ pub mod dead;
 pub mod envelope;
 pub mod greeting;
 mod later;
+mod publishing;
 mod receipt;
 mod session;
 pub mod topology;

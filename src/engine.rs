@@ -391,7 +391,9 @@ struct Listener {
 impl CommitListener for Listener {
     fn on_commit(&self, frame: &Arc<Committed>) {
         self.fabric.on_commit();
-        crate::metrics::committed(frame, self.fabric.clock.moment().now);
+        let now = self.fabric.clock.moment().now;
+        crate::metrics::committed(frame, now);
+        crate::traces::committed(frame, now);
     }
 
     fn on_stopped(&self, why: &Stopped) {

@@ -24,6 +24,7 @@ use stampede_actors::ids::OrderId;
 use stampede_actors::order::Step;
 use stampede_actors::record::Position;
 use stampede_actors::time::Timestamp;
+use stampede_actors::trace::TraceLink;
 use std::fmt;
 use std::str::FromStr;
 
@@ -78,4 +79,6 @@ pub struct Message {
     pub inherited: bool,
     /// The order asks once more, because nobody has answered.
     pub again: bool,
+    /// Where it belongs in a trace that is kept.
+    pub trace: Option<TraceLink>,
 }

@@ -14,6 +14,7 @@ pub mod fulfilment;
 pub mod holds;
 pub mod idempotency;
 pub mod limit;
+pub mod log_filter;
 pub mod noop;
 pub mod openapi;
 pub mod operations;
@@ -32,6 +33,7 @@ pub mod standby;
 pub mod stock;
 pub mod stream;
 mod tally;
+pub mod traced;
 pub mod wire;
 pub mod work;
 

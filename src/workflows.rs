@@ -9,6 +9,7 @@
 //! logged timer asks again.
 
 mod batch;
+mod drawn;
 mod errand;
 mod fulfilment;
 mod job;

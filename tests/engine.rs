@@ -70,6 +70,7 @@ async fn place(order: OrderId, code: &str, token: &str) -> Result<Done, Failure>
         fingerprint: 7,
         currency: None,
         wanted: vec![wanted],
+        trace: None,
     };
     ask(EntityId::Order(order), Question::Place(Box::new(request))).await
 }

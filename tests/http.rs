@@ -9,12 +9,16 @@ mod bad_input;
 mod carts;
 #[path = "http/client.rs"]
 mod client;
+#[path = "support/collector.rs"]
+mod collector;
 #[path = "http/disk_full.rs"]
 mod disk_full;
 #[path = "http/drain.rs"]
 mod drain;
 #[path = "http/idempotency.rs"]
 mod idempotency;
+#[path = "http/logs.rs"]
+mod logs;
 #[path = "http/operations.rs"]
 mod operations;
 #[path = "http/ops.rs"]
@@ -29,3 +33,5 @@ mod server;
 mod stock;
 #[path = "http/stream.rs"]
 mod stream;
+#[path = "http/traces.rs"]
+mod traces;

@@ -37,6 +37,9 @@ struct RecordMessage {
     at: i64,
     #[prost(message, repeated, tag = "2")]
     entries: Vec<EntryMessage>,
+    /// As in an order's placement; empty: none.
+    #[prost(bytes = "vec", tag = "3")]
+    trace: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -56,7 +59,8 @@ struct EntryMessage {
 /// When an event is of another kind than its entity: a bug.
 pub fn encode_record(record: &Record, bytes: &mut Vec<u8>) {
     let entries = record.entries.iter().map(write_entry).collect();
-    let message = RecordMessage { at: record.at.0, entries };
+    let trace = record.trace.map(|link| link.to_bytes().to_vec()).unwrap_or_default();
+    let message = RecordMessage { at: record.at.0, entries, trace };
     bytes.reserve(message.encoded_len());
     message.encode_raw(bytes);
 }
@@ -82,7 +86,7 @@ pub fn decode_record(bytes: &[u8]) -> Result<Record, Error> {
     if entries.is_empty() {
         return Err(Error::Missing("entries"));
     }
-    Ok(Record { at: Timestamp(message.at), entries })
+    Ok(Record { at: Timestamp(message.at), entries, trace: wire::read_trace(&message.trace)? })
 }
 
 fn read_entry(message: &EntryMessage) -> Result<Entry, Error> {

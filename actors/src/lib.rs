@@ -15,3 +15,4 @@ pub mod shell;
 pub mod shop;
 pub mod sku;
 pub mod time;
+pub mod trace;

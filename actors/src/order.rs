@@ -27,6 +27,7 @@ use crate::ids::{BuyerRef, CartId, HoldId, LocationId, OpId, Reference, SellerId
 use crate::money::Money;
 use crate::sku::{Part, Units};
 use crate::time::{Span, Timestamp};
+use crate::trace::TraceLink;
 
 /// One line, backed by one granted hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,6 +212,8 @@ pub struct Placement {
     pub lines: Vec<Line>,
     /// The earliest deadline of its holds.
     pub hold_expires_at: Timestamp,
+    /// Where it belongs in a trace that is kept; decided once, by whoever asked first. Behind a pointer, as most have none.
+    pub trace: Option<Box<TraceLink>>,
 }
 
 /// Why a person must look: a stable word.

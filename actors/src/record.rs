@@ -1,6 +1,7 @@
 //! What the log stores: all events of one command, over all the entities that it touched (S9).
 
 use crate::ids::EntityId;
+use crate::trace::TraceLink;
 use crate::{cart, order, shop, sku};
 
 /// Number of events applied to one entity; gap-free, from 1.
@@ -41,4 +42,6 @@ pub struct Record {
     pub at: crate::time::Timestamp,
     /// In order of application; at least one.
     pub entries: Vec<Entry>,
+    /// Where the order that it is about belongs in a trace, so that whoever reads the log need not ask the order.
+    pub trace: Option<TraceLink>,
 }

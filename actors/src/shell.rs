@@ -17,6 +17,7 @@ pub mod lane;
 pub mod loader;
 pub mod message;
 mod order;
+pub mod pieces;
 mod post;
 mod releasing;
 mod shop;

@@ -12,6 +12,7 @@ use stampede_actors::record::{Entry, Event, Record};
 use stampede_actors::shop::{self, What, Words};
 use stampede_actors::sku::{self, End, Listing, Part, Reason};
 use stampede_actors::time::{Span, Timestamp};
+use stampede_actors::trace::TraceLink;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
@@ -135,6 +136,7 @@ fn record() -> Record {
             entry(EntityId::Order(ORDER), u64::MAX, Event::Order(order::Event::Expired { at: AT })),
             entry(EntityId::Cart(CartId(5)), 3, Event::Cart(cart::Event::CheckedOut { order: ORDER, at: AT })),
         ],
+        trace: None,
     }
 }
 
@@ -189,6 +191,8 @@ fn a_record_of_every_version_reads_back() {
         bytes
     };
     check("record", &record(), encode, decode_record);
+    let traced = Record { trace: TraceLink::new(u128::MAX / 3, u64::MAX / 5), ..record() };
+    check("record_traced", &traced, encode, decode_record);
 }
 
 /// A snapshot may be rebuilt, so it has no golden file; but a newer version's must not be misread as an older one's.

@@ -1,6 +1,7 @@
 //! A message as RabbitMQ carries it: who and what in a small JSON body, its name, time and trace in its properties.
 
 use crate::feed::Message;
+use crate::traces::parent;
 use crate::workflows::wire::OutsideStep;
 use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -17,7 +18,7 @@ pub const TYPE: &str = "stampede.step.v1";
 /// Written to disk before it is confirmed.
 const PERSISTENT: u8 = 2;
 /// Header of the W3C trace context.
-pub const TRACEPARENT: &str = "traceparent";
+pub const TRACEPARENT: &str = parent::NAME;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -85,13 +86,18 @@ pub fn read(body: &[u8], properties: &BasicProperties, redelivered: bool) -> Res
         at: Timestamp(body.asked_at),
         inherited: body.repeated || redelivered,
         again: false,
+        trace: header(properties, TRACEPARENT).and_then(parent::sampled),
     })
 }
 
-/// One order is one trace: its id is the trace's. The span is named after the message.
+/// Where the message belongs. An order that is not traced says so under its own id, with a span named after the message:
+/// whoever looks into the queue can still tell what belongs together.
 fn traceparent(message: &Message) -> String {
+    if let Some(link) = message.trace {
+        return parent::write(link);
+    }
     let span = xxhash_rust::xxh3::xxh3_64(message.id.to_string().as_bytes()).max(1);
-    format!("00-{:032x}-{span:016x}-01", message.order.0.max(1))
+    format!("00-{:032x}-{span:016x}-00", message.order.0.max(1))
 }
 
 /// A header's text; nothing when it is absent or no text.
@@ -111,6 +117,7 @@ mod tests {
     use crate::feed::MessageId;
     use stampede_actors::ids::OpId;
     use stampede_actors::order::Step;
+    use stampede_actors::trace::TraceLink;
 
     fn message(step: Step) -> Message {
         Message {
@@ -121,6 +128,7 @@ mod tests {
             at: Timestamp(1_764_000_000_000_001),
             inherited: false,
             again: false,
+            trace: None,
         }
     }
 
@@ -152,6 +160,20 @@ mod tests {
         assert_eq!(properties.message_id().as_ref().unwrap().as_str(), "3/17/2");
         let trace = header(&properties, TRACEPARENT).unwrap();
         assert!(trace.starts_with("00-0000000000000000000000000000002a-") && trace.len() == 55, "{trace}");
+        assert!(trace.ends_with("-00"), "not traced: {trace}");
+    }
+
+    #[test]
+    fn a_traced_message_comes_back_with_its_trace() {
+        let traced = Message { trace: TraceLink::new(u128::MAX / 3, 7), ..message(Step::Fulfil) };
+        let (body, properties) = write(&traced).unwrap();
+        let parent = header(&properties, TRACEPARENT).unwrap();
+        assert_eq!(parent, "00-55555555555555555555555555555555-0000000000000007-01");
+        assert_eq!(read(&body, &properties, false), Ok(traced));
+        let mut wrong = FieldTable::default();
+        wrong.insert(TRACEPARENT.into(), AMQPValue::LongString("00-not-a-trace".into()));
+        let read = read(&body, &properties.with_headers(wrong), false).unwrap();
+        assert_eq!(read.trace, None, "what is malformed counts as absent");
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 
 /// Most steps of one queue that are remembered. A step beyond them is asked for again by its order.
 const MOST: usize = 65_536;
-/// Each of them is here twice, as a message and as its name: 144 bytes at most, and what the set leaves free.
-const _: () = assert!(size_of::<Message>() + size_of::<(OrderId, Step)>() <= 144);
+/// Each of them is here twice, as a message and as its name: 160 bytes at most, and what the set leaves free.
+const _: () = assert!(size_of::<Message>() + size_of::<(OrderId, Step)>() <= 160);
 
 /// The repeats of one queue, each step once.
 #[derive(Debug, Default)]
@@ -68,6 +68,7 @@ mod tests {
             at: Timestamp(1),
             inherited: false,
             again: true,
+            trace: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::greeting;
 use super::later::Later;
+use super::publishing::{Confirms, publish};
 use super::receipt::{Delivery, Receipt};
 use super::topology::{self, Names, WORKS, Work, short};
 use super::trouble::Trouble;
@@ -11,10 +12,9 @@ use super::{FromBroker, envelope};
 use crate::config::{Rabbitmq, Works};
 use crate::feed::{Message, MessageId, Queue};
 use futures_util::StreamExt;
-use futures_util::future::BoxFuture;
-use futures_util::stream::{FuturesUnordered, SelectAll};
+use futures_util::stream::SelectAll;
 use lapin::options::{
-    BasicConsumeOptions, BasicNackOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    BasicConsumeOptions, BasicNackOptions, BasicQosOptions, ConfirmSelectOptions,
 };
 use lapin::types::FieldTable;
 use lapin::{Channel, Confirmation, Connection, ConnectionProperties, Consumer};
@@ -42,9 +42,6 @@ enum Ended {
     /// The feed is gone.
     NoFeed,
 }
-
-/// Confirms to come, by the message's name.
-type Confirms = FuturesUnordered<BoxFuture<'static, (MessageId, lapin::Result<Confirmation>)>>;
 
 /// Everything that outlives a connection.
 pub(super) struct Link {
@@ -345,15 +342,4 @@ pub(super) async fn within<T>(
     work: impl Future<Output = Result<T, Trouble>>,
 ) -> Result<T, Trouble> {
     timeout(PATIENCE, work).await.unwrap_or(Err(Trouble::TooSlow(what, PATIENCE)))
-}
-
-async fn publish(channel: &Channel, exchange: &str, message: &Message, confirms: &mut Confirms) -> Result<(), Trouble> {
-    // A step of our own SKUs never comes here.
-    let Some((body, properties)) = envelope::write(message) else { return Ok(()) };
-    let (id, work) = (message.id, Work::of(message.step));
-    let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-    let sent = channel.basic_publish(short(exchange), work.word().into(), options, &body, properties).await;
-    let confirm = sent.map_err(|error| Trouble::at(exchange, &error))?;
-    confirms.push(Box::pin(async move { (id, confirm.await) }));
-    Ok(())
 }

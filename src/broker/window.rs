@@ -109,6 +109,7 @@ mod tests {
             at: Timestamp(1),
             inherited: false,
             again: false,
+            trace: None,
         }
     }
 

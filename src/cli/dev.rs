@@ -47,7 +47,7 @@ pub fn run(args: &Args) -> Outcome {
         // What a person in front of a terminal has to know.
         config.diagnostics.filter = "warn".into();
     }
-    logging::start(&config.diagnostics)?;
+    let _traces = logging::start(&config, "server")?;
     if args.reset {
         reset(&config.data_dir).map_err(|error| Stop::new(Exit::Usage, error))?;
     }

@@ -1,25 +1,25 @@
-//! The server's own words, on standard error.
+//! What every process that runs for long begins with: its own words, and its traces.
 
-use crate::config::{Diagnostics, Format};
-use anyhow::Context;
-use std::io::IsTerminal;
-use tracing_subscriber::EnvFilter;
+use crate::config::Config;
+use crate::traces::Exporter;
 
-/// Starts to write them. Once per process.
+/// Starts both. Once per process. `role`: what this process is, in traces.
 ///
 /// # Errors
-/// An unreadable filter.
-pub fn start(config: &Diagnostics) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .parse(&config.filter)
-        .with_context(|| format!("diagnostics.filter = {:?}", config.filter))?;
-    let terminal = std::io::stderr().is_terminal();
-    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match config.format {
-        Format::Json => builder.json().flatten_event(true).init(),
-        Format::Auto if !terminal => builder.json().flatten_event(true).init(),
-        Format::Auto | Format::Text => builder.with_ansi(terminal && !no_color).init(),
+/// An unreadable filter, or no thread to be had.
+pub fn start(config: &Config, role: &'static str) -> anyhow::Result<Traces> {
+    crate::logs::start(&config.diagnostics)?;
+    Ok(Traces(crate::traces::start(&config.tracing, role)?))
+}
+
+/// Sends the last spans when it is dropped.
+#[must_use]
+pub struct Traces(Option<Exporter>);
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if let Some(exporter) = self.0.take() {
+            exporter.stop();
+        }
     }
-    Ok(())
 }

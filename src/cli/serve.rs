@@ -19,7 +19,7 @@ pub struct Args {
 /// A configuration that cannot be, ports or a directory that cannot be used, damaged data, a disk that fails.
 pub fn run(args: &Args) -> Outcome {
     let config = Config::load(&args.flags)?;
-    logging::start(&config.diagnostics)?;
+    let _traces = logging::start(&config, "server")?;
     crate::metrics::log_is_kept_in(config.log.store);
     prepare(&config)?;
     let listeners = Listeners::bind(&config)?;

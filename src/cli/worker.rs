@@ -43,7 +43,8 @@ pub struct Args {
 /// A configuration that cannot be, a port or a directory that cannot be used.
 pub fn run(args: &Args) -> Outcome {
     let config = Config::load(&args.flags)?;
-    logging::start(&config.diagnostics)?;
+    let role = if args.kind == Kind::Payment { "worker payment" } else { "worker fulfilment" };
+    let _traces = logging::start(&config, role)?;
     let addresses = args.server.iter().map(|url| remote::address(url)).collect::<Result<Vec<_>, _>>();
     let addresses = addresses.map_err(|error| Stop::new(Exit::Usage, anyhow!(error)))?;
     serve::prepare(&config)?;

@@ -4,7 +4,9 @@
 //! what makes the server refuse to start, and the effect of a larger or smaller value.
 
 use super::layers::Reader;
-use super::value::{AmqpUrl, Backend, BrokerKind, Bytes, CacheKind, Format, Placement, Proxies, Rate, RedisUrl, Works};
+use super::value::{
+    AmqpUrl, Backend, BrokerKind, Bytes, CacheKind, Collector, Format, Placement, Proxies, Rate, RedisUrl, Share, Works,
+};
 use crate::workflows::simulated::Faults;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -342,6 +344,19 @@ settings! {
         /// "text" for people, "json" for collectors; "auto" is text on a terminal.
         /// Effect: none on anything else.
         format: Format = "diagnostics.format", "auto";
+        /// Messages from one place of the code in ten seconds; those beyond are counted, and the count is told.
+        /// Effect: keeps a fault that every request meets from filling the disk; 0 lets everything through.
+        repeats: u32 = "diagnostics.repeats", "20";
+    }
+
+    /// Traces of orders, for a collector that speaks OTLP over HTTP.
+    Tracing {
+        /// Where the collector is: `http://HOST[:PORT][/PATH]`; without a port 4318, without a path /v1/traces.
+        /// Errors: unreadable, a user or password in it, or https:// (TLS is left to a collector or proxy beside it), no start. Effect: "off" draws nothing and costs nothing; a collector that is away loses spans and delays nobody.
+        otlp: Collector = "tracing.otlp", "off";
+        /// Share of the orders whose caller has not decided that are traced, from 0 to 1. A caller decides with the `sampled` flag of `traceparent`.
+        /// Errors: not from 0 to 1, no start. Effect: each traced order takes some 30 spans and a few microseconds more; 0 traces only what callers ask for.
+        sample: Share = "tracing.sample", "0.01";
     }
 
     /// Settings of the process as a whole.
@@ -422,7 +437,7 @@ macro_rules! config {
 config! {
     api: Api, ops: Ops, holds: Holds, carts: Carts, payment: Payment, fulfilment: Fulfilment, idempotency: Idempotency,
     log: Log, cql: Cql, store: Store, checkpoint: Checkpoint, passivate: Passivate, streams: Streams, limits: Limits,
-    redis: Redis, rabbitmq: Rabbitmq, diagnostics: Diagnostics;
+    redis: Redis, rabbitmq: Rabbitmq, diagnostics: Diagnostics, tracing: Tracing;
     data_dir: PathBuf, workers: usize, shards: usize, placement: Placement, permits: usize, cache: CacheKind, broker: BrokerKind,
     start_grace: Duration, faults: Faults, fault_injection: bool, measure: bool,
 }

@@ -1,5 +1,6 @@
 //! Kinds of values: how each is read from text, and written so that it can be read again.
 
+mod collector;
 mod network;
 
 use crate::workflows::simulated::{BadFault, Faults};
@@ -8,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use collector::{Collector, Endpoint, Share};
 pub use network::{AmqpUrl, Proxies, Quota, Rate, RedisUrl};
 
 /// A kind of value that a setting can have.

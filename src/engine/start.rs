@@ -12,6 +12,7 @@ use crate::feed::projection::{self, EntityState, Limits, Mark, worker};
 use crate::feed::{Cursor, FrameSource, Inlet};
 use crate::journal::{self, Checkpoint, CommitListener, CommitLog, Cut, Log, LogThread, Opened, Wal};
 use crate::store::{self, DiskStore, Store};
+use crate::traces;
 use parking_lot::Mutex;
 use stampede_actors::ids::EntityId;
 use stampede_actors::order;
@@ -178,6 +179,10 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
         Fabric::new(settings(&config), queue.clone(), clock.clone(), Arc::new(loading), lane_of_shard(&config), lanes);
 
     remember_pause(&handle, &fabric)?;
+    if let Some(tracer) = traces::on() {
+        fabric.tell_pieces_to(Arc::new(traces::Drawn(tracer)));
+    }
+
     let inlet = Inlet::new(head.position);
     let (stopped_to, stopped) = watch::channel(None);
     let listener = Arc::new(Listener { fabric: Arc::clone(&fabric), stopped: stopped_to });

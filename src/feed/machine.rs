@@ -11,7 +11,7 @@ use stampede_actors::time::Timestamp;
 /// Bounds of the queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Config {
-    /// Messages per queue that wait in memory, about 100 bytes each; the others wait in the log.
+    /// Messages per queue that wait in memory, about 110 bytes each; the others wait in the log.
     pub waiting: usize,
     /// Payment steps in progress at once.
     pub payment: usize,
@@ -75,7 +75,8 @@ impl Feed {
                         if takers[Queue::of(step) as usize] && position > lane.read {
                             let id = MessageId { log: EMBEDDED_LOG, seq: frame.seq, index };
                             let again = matches!(event, order::Event::Asked { .. });
-                            lane.push(Message { id, position, order: *order, step, at: record.at, inherited, again });
+                            let (at, trace) = (record.at, record.trace);
+                            lane.push(Message { id, position, order: *order, step, at, inherited, again, trace });
                         }
                     } else if let order::Event::Answered { step, .. } = event
                         && inherited

@@ -7,17 +7,19 @@ use crate::http::reply::Reply;
 use crate::http::request_id::{self, RequestId};
 use crate::http::routes::{Route, methods_of};
 use crate::http::spec::{Method, Spec};
+use crate::http::traced::{self, Answered, Seen, Traced};
 use crate::http::wire::Object;
 use crate::http::{body, limit, tally};
-use crate::metrics;
+use crate::{metrics, traces};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{self, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::de::DeserializeOwned;
-use stampede_actors::ids::{BuyerRef, EntityId, OpId, Slot};
+use stampede_actors::ids::{BuyerRef, EntityId, OpId, OrderId, Slot};
 use stampede_actors::journal::NoRoom;
 use stampede_actors::shell::message::{Done, Failure, Question};
 use stampede_actors::shell::{Permit, lane};
+use stampede_actors::trace::TraceLink;
 use std::fmt::{Display, Write};
 use std::future::Future;
 use std::rc::Rc;
@@ -36,10 +38,16 @@ pub struct Call {
     pub spec: &'static Spec,
     /// Its head.
     pub request: HttpRequest,
+    /// Names it.
+    pub id: RequestId,
     /// When its head had been read.
     pub started: Instant,
     /// The name of its API key, where one is needed.
     pub api_key: Option<Arc<str>>,
+    /// Where what follows from it belongs, if it is traced.
+    pub trace: Option<TraceLink>,
+    /// What it is about, noted for its trace.
+    seen: Option<Rc<Seen>>,
     key: Option<Key>,
     payload: Option<Payload>,
 }
@@ -75,9 +83,14 @@ where
     let _counted = metrics::InFlight::of(route);
     let spec = route.spec();
     let mut warning = None;
+    let id = RequestId::next();
+    let traced = traces::on().and_then(|tracer| Traced::begin(tracer, spec, request.headers()));
     let limited = app.shared.limits.is_on().then(|| request.clone());
-    let answer = match Call::admit(Rc::clone(&app), spec, request, payload, started) {
-        Ok(call) => {
+    let answer = match Call::admit(Rc::clone(&app), spec, request, payload, started, id) {
+        Ok(mut call) => {
+            if let Some(traced) = &traced {
+                (call.trace, call.seen) = (traced.link(), Some(traced.seen()));
+            }
             warning = call.key.as_ref().and_then(Key::warning);
             match call.limit().await {
                 Ok(()) => handler(call).await,
@@ -93,17 +106,22 @@ where
     };
     let took = started.elapsed();
     tally::count(spec, &answer, took);
-    let id = RequestId::next();
+    let trace = traced.and_then(|traced| traced.end(id, started, answered(&answer)));
     let mut response = match answer {
         Ok(reply) => reply.into_response(),
         Err(problem) => {
             if problem.kind.status == 500 {
-                tracing::error!(request = %id, operation = spec.operation, code = problem.kind.code, "{}", problem.detail);
+                let (order, trace) = (problem.order.map(tracing::field::display), traces::shown(trace));
+                let (operation, code) = (spec.operation, problem.kind.code);
+                tracing::error!(request = %id, order, trace, operation, code, "{}", problem.detail);
             }
             problem.respond(id)
         }
     };
     response.headers_mut().insert(request_id::HEADER, id.header_value());
+    if let Some(trace) = trace {
+        traced::tell(trace, response.headers_mut());
+    }
     if let Some(warning) = warning {
         response.headers_mut().insert(header::WARNING, warning);
     }
@@ -115,6 +133,13 @@ where
     }
     metrics::answered(route, response.status().as_u16(), took);
     response
+}
+
+fn answered(answer: &Answer) -> Answered {
+    match answer {
+        Ok(reply) => Answered { status: reply.status().as_u16(), code: None, replayed: reply.replayed },
+        Err(problem) => Answered { status: problem.kind.status, code: Some(problem.kind.code), replayed: false },
+    }
 }
 
 /// Answers what no route answers: 405 where the path has other methods, else 404.
@@ -139,6 +164,7 @@ impl Call {
         request: HttpRequest,
         payload: Payload,
         started: Instant,
+        id: RequestId,
     ) -> Result<Call, Problem> {
         check_head(&request)?;
         let api_key = if spec.api_key { Some(authenticate(&app, request.headers())?) } else { None };
@@ -149,7 +175,8 @@ impl Call {
                 "the server is going down; repeat the request with the same key",
             ));
         }
-        Ok(Call { app, spec, request, started, api_key, key, payload: Some(payload) })
+        let payload = Some(payload);
+        Ok(Call { app, spec, request, id, started, api_key, trace: None, seen: None, key, payload })
     }
 
     /// The body, parsed.
@@ -269,18 +296,31 @@ impl Call {
         Ok(permit)
     }
 
+    /// It is about this order, though it asks somebody else.
+    pub fn is_about(&self, order: OrderId) {
+        if let Some(seen) = &self.seen {
+            seen.is_about(order);
+        }
+    }
+
     /// Asks an entity. The answer comes when it may leave.
     ///
     /// # Errors
     /// Whatever the entity or the world said.
     pub async fn ask(&self, entity: EntityId, question: Question) -> Result<Done, Failure> {
         let within = self.app.answer_within;
+        if let Some(seen) = &self.seen {
+            seen.asks(&entity);
+        }
         let answer = match self.key {
             Some(_) => lane::ask_keyed(entity, question, within).await,
             None => lane::ask(entity, question, within).await,
         };
         if let Err(Failure::Overloaded | Failure::NoRoom(NoRoom::Busy)) = answer {
             metrics::shed(metrics::Shed::Busy);
+        }
+        if let (Some(seen), Ok(done)) = (&self.seen, &answer) {
+            seen.sees(&done.view);
         }
         answer
     }

@@ -219,8 +219,11 @@ pub async fn check_out(mut call: Call) -> Answer {
     let fingerprint = keyed_fingerprint(call.op(cart), &body);
     let id = call.app.engine().ids().order_of_cart(cart);
     let _permit = call.permit(cart.slot())?;
-    let check_out = CheckOut { order: id, token: body.payment_token, delivery: body.delivery, fingerprint };
-    let done = call.ask(EntityId::Cart(cart), Question::CheckOut(Box::new(check_out))).await?;
+    call.is_about(id);
+    let (token, trace) = (body.payment_token, call.trace.map(Box::new));
+    let check_out = CheckOut { order: id, token, delivery: body.delivery, fingerprint, trace };
+    let asked = call.ask(EntityId::Cart(cart), Question::CheckOut(Box::new(check_out))).await;
+    let done = asked.map_err(|failure| Problem::from(failure).of_order(id))?;
     if let View::Order(order) = &done.view
         && order.placement().is_some_and(|placement| reuses_key(placement.fingerprint, fingerprint))
     {

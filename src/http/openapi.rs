@@ -37,6 +37,7 @@ const TAGS: &[(&str, &str)] = &[
     ("stock", "What changes the stock by hand, and the ledger of all that moved."),
     ("fulfilment", "Units that left, and units that came back."),
     ("work", "For workers in processes of their own, which take steps out of RabbitMQ."),
+    ("operations", "For those who run the server."),
     ("audit", "The invariants in numbers."),
     ("docs", "This description."),
 ];

@@ -208,13 +208,15 @@ pub async fn place(mut call: Call) -> Answer {
     let order = call.app.engine().ids().order("POST /v1/orders", call.key());
     let _permit = call.permit(order.slot())?;
     let skus: Vec<SkuId> = body.lines.iter().map(|line| line.sku.clone()).collect();
-    let request = Box::new(body.into_request(fingerprint));
+    let mut request = Box::new(body.into_request(fingerprint));
+    request.trace = call.trace.map(Box::new);
     match call.ask(EntityId::Order(order), Question::Place(request)).await {
         Ok(done) => placed(order, &done),
         Err(failure) => Err(Problem::of_purchase(failure, |sku| {
             let index = skus.iter().position(|mine| mine == sku)?;
             Some(format!("/lines/{index}"))
-        })),
+        })
+        .of_order(order)),
     }
 }
 
@@ -235,6 +237,7 @@ impl PlaceOrder {
             fingerprint,
             currency: self.currency.map(|currency| currency.0),
             wanted: wanted.collect(),
+            trace: None,
         }
     }
 }
@@ -267,7 +270,8 @@ fn placed_body(id: OrderId, order: &Order) -> Option<OrderBody<'_>> {
 /// Reads an order.
 pub async fn read(call: Call) -> Answer {
     let id: OrderId = call.path("order")?;
-    let done = call.ask(EntityId::Order(id), Question::ReadOrder).await?;
+    let read = call.ask(EntityId::Order(id), Question::ReadOrder).await;
+    let done = read.map_err(|failure| Problem::from(failure).of_order(id))?;
     let View::Order(order) = &done.view else { return Err(Failure::Crashed.into()) };
     let body = order_view::of(id, order, done.version).ok_or_else(|| Problem::from(Failure::Crashed))?;
     Ok(Reply::ok(2048, &body))

@@ -39,11 +39,11 @@ impl Call {
             Ok(Ok(Ok(list))) => Ok(list),
             Ok(Ok(Err(bad))) => Err(Problem::bad_parameter("after", bad)),
             Ok(Err(error)) => {
-                tracing::error!(%error, "a list could not be read");
+                tracing::error!(request = %self.id, %error, "a list could not be read");
                 Err(Problem::new(&kinds::NOT_LOADED, "the list could not be read"))
             }
             Err(error) => {
-                tracing::error!(%error, "a list could not be read");
+                tracing::error!(request = %self.id, %error, "a list could not be read");
                 Err(Problem::new(&kinds::INTERNAL_ERROR, "the list could not be read"))
             }
         }

@@ -147,7 +147,8 @@ pub async fn refund(mut call: Call) -> Answer {
 /// # Errors
 /// Whatever the order or the world said.
 pub async fn tell(call: &Call, order: OrderId, command: Command) -> Result<Done, Problem> {
-    Ok(call.ask(EntityId::Order(order), Question::Order(Box::new(command))).await?)
+    let told = call.ask(EntityId::Order(order), Question::Order(Box::new(command))).await;
+    told.map_err(|failure| Problem::from(failure).of_order(order))
 }
 
 /// The order that an answer shows.

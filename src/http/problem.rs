@@ -12,6 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 pub use kinds::{Kind, State};
 use serde::Serialize;
+use stampede_actors::ids::OrderId;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// What is wrong with which field.
     pub errors: Vec<FieldError>,
+    /// Which order it is about, for the log.
+    pub order: Option<OrderId>,
     /// For 405.
     allow: Option<String>,
     /// When this one may be repeated, where that is known better than of its kind.
@@ -68,7 +71,7 @@ impl Problem {
     /// A problem of this kind.
     #[must_use]
     pub fn new(kind: &'static Kind, detail: impl Into<Cow<'static, str>>) -> Problem {
-        Problem { kind, detail: detail.into(), errors: Vec::new(), allow: None, after: None }
+        Problem { kind, detail: detail.into(), errors: Vec::new(), order: None, allow: None, after: None }
     }
 
     /// 422 with what is wrong where.
@@ -91,6 +94,13 @@ impl Problem {
     #[must_use]
     pub fn with_errors(mut self, errors: Vec<FieldError>) -> Problem {
         self.errors = errors;
+        self
+    }
+
+    /// Names the order that it is about.
+    #[must_use]
+    pub fn of_order(mut self, order: OrderId) -> Problem {
+        self.order = Some(order);
         self
     }
 

@@ -45,6 +45,12 @@ impl Reply {
         Reply { status, body: None, media: HeaderValue::from_static(""), replayed: false, header: None }
     }
 
+    /// Its status.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Says that an earlier request had this answer.
     #[must_use]
     pub fn replayed(self, replayed: bool) -> Reply {

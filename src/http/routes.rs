@@ -5,7 +5,7 @@ use crate::http::call::bind;
 use crate::http::ops::{claims, hot, node, outbox, shop, trouble};
 use crate::http::spec::Spec;
 use crate::http::{
-    attention, audit, carts, docs, fulfilment, holds, noop, orders, payments, skus, stock, stream, work,
+    attention, audit, carts, docs, fulfilment, holds, log_filter, noop, orders, payments, skus, stock, stream, work,
 };
 use actix_web::web::ServiceConfig;
 use std::rc::Rc;
@@ -92,6 +92,8 @@ routes! {
     ShipWork = work::SHIP => ship;
     StreamAvailability = stream::STREAM => stream;
     Audit = audit::READ => read;
+    ReadLogFilter = log_filter::READ => read;
+    PutLogFilter = log_filter::PUT => put;
     OpenApi = docs::OPENAPI => openapi;
     DocsHome = docs::HOME => home;
     Docs = docs::FILES => files;

@@ -142,7 +142,9 @@ pub async fn open(mut call: Call) -> Answer {
         at: engine.now(),
         inherited: body.repeated,
         again: false,
+        trace: call.trace,
     };
+    call.is_about(id);
     let terms = engine.workflow_terms();
     match workflows::open(message, terms, || engine.now()).await {
         Opened::Over(End::LeftToOrder) => {

@@ -35,7 +35,7 @@ fn small() -> Config {
 fn record(number: u64, entries: u64) -> Record {
     let sku = EntityId::Sku(SkuId::new("hoodie-m").unwrap());
     let entry = |i| Entry { entity: sku.clone(), version: number * 1_000 + i, event: Event::Sku(sku::Event::Paused) };
-    Record { at: Timestamp(number as i64), entries: (0..entries).map(entry).collect() }
+    Record { at: Timestamp(number as i64), entries: (0..entries).map(entry).collect(), trace: None }
 }
 
 /// Which record this is.

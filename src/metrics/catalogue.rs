@@ -365,6 +365,9 @@ catalogue! {
     /// Orders that a person was asked to look at, counted when committed.
     ATTENTION = counter "stampede_orders_attention_total" [reason: Of(super::ATTENTION)];
 
+    /// Spans of traced orders, by what became of them. `dropped`: the queue before the collector was full; `failed`: the collector was away or did not want them.
+    TRACING_SPANS = counter "stampede_tracing_spans_total" [outcome: Of(crate::traces::Counts::WORDS)];
+
     /// Always 1.
     BUILD = gauge "stampede_build_info" [version: Build, commit: Build, rustc: Build];
     /// 1 when this readiness check passes.

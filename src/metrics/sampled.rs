@@ -10,6 +10,7 @@ use crate::metrics::catalogue::{self, ACTORS, MAX_SHARDS, Metric, OTHER};
 use crate::metrics::families::{self, Families};
 use crate::metrics::truth;
 use crate::store;
+use crate::traces::{self, Counts};
 use crate::workflows::{self, Operation, PaymentOutcome};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -61,6 +62,14 @@ pub fn sample(engine: &Engine, streams: usize) {
     store(families, engine);
     truth::sample(families, engine);
     workflows(families, engine);
+    spans(families);
+}
+
+/// Zero while tracing is off.
+fn spans(families: &Families) {
+    for (outcome, count) in Counts::WORDS.iter().zip(traces::COUNTS.all()) {
+        families.counter(&catalogue::TRACING_SPANS, &[outcome]).absolute(count);
+    }
 }
 
 fn scenarios(families: &Families, engine: &Engine) {
@@ -176,6 +185,7 @@ fn store(families: &Families, engine: &Engine) {
 pub fn sample_worker(workflows: &workflows::Vitals, broker: &broker::Vitals) {
     let families = families::get();
     workflow_vitals(families, workflows, Some(broker), 0);
+    spans(families);
 }
 
 fn workflows(families: &Families, engine: &Engine) {

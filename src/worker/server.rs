@@ -4,6 +4,7 @@ use crate::client::{Answer, Failure as NoAnswer, Pool, Request};
 use crate::feed::Message;
 use crate::http::order_view::LineUnitsBody;
 use crate::http::work::{AnswerBody, AnswerWork, OpenWork, OpenedWork, ShippedWork, TakenIn};
+use crate::traces::parent;
 use crate::workflows::wire::OutsideStep;
 use crate::workflows::{Elsewhere, End, Opened};
 use futures_util::future::LocalBoxFuture;
@@ -12,6 +13,7 @@ use stampede_actors::ids::{EntityId, OrderId};
 use stampede_actors::order::{self, Refusal, Step};
 use stampede_actors::record::Version;
 use stampede_actors::shell::{Done, Failure, Question, View};
+use stampede_actors::trace::TraceLink;
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -46,9 +48,12 @@ impl Server {
     }
 
     /// Sends a request until there is a definite answer. `None`: there was none for a long time.
-    async fn definite(&self, path: &str, body: &impl Serialize) -> Option<Answer> {
+    async fn definite(&self, path: &str, body: &impl Serialize, trace: Option<TraceLink>) -> Option<Answer> {
         let body = serde_json::to_string(body).ok()?;
-        let request = Request::new("PUT", path, &[("authorization", self.authorization.as_str())], Some(&body));
+        let parent = trace.map(parent::write);
+        let traced = parent.as_deref().map(|parent| (parent::NAME, parent));
+        let headers: Vec<_> = [("authorization", self.authorization.as_str())].into_iter().chain(traced).collect();
+        let request = Request::new("PUT", path, &headers, Some(&body));
         let (since, mut pause) = (Instant::now(), FIRST_PAUSE);
         loop {
             let at = self.current.get();
@@ -102,8 +107,8 @@ impl Server {
         }
     }
 
-    async fn tell(&self, path: String, body: &impl Serialize) -> Result<Done, Failure> {
-        let answer = self.definite(&path, body).await.ok_or(Failure::OutcomeUnknown)?;
+    async fn tell(&self, path: String, body: &impl Serialize, trace: Option<TraceLink>) -> Result<Done, Failure> {
+        let answer = self.definite(&path, body, trace).await.ok_or(Failure::OutcomeUnknown)?;
         match answer.status() {
             200 => {
                 let taken: TakenIn = serde_json::from_slice(&answer.body).map_err(|_| Failure::OutcomeUnknown)?;
@@ -135,7 +140,7 @@ impl Elsewhere for Server {
         Box::pin(async move {
             let Some(step) = OutsideStep::of(message.step) else { return Some(Opened::Over(End::NotOpen)) };
             let body = OpenWork { step, repeated: message.inherited };
-            let answer = self.definite(&path(message.order, ""), &body).await?;
+            let answer = self.definite(&path(message.order, ""), &body, message.trace).await?;
             if answer.status() == 404 {
                 return Some(Opened::Over(End::NotOpen));
             }
@@ -147,7 +152,12 @@ impl Elsewhere for Server {
         })
     }
 
-    fn ask(&self, entity: EntityId, question: Question) -> LocalBoxFuture<'_, Result<Done, Failure>> {
+    fn ask(
+        &self,
+        entity: EntityId,
+        question: Question,
+        trace: Option<TraceLink>,
+    ) -> LocalBoxFuture<'_, Result<Done, Failure>> {
         Box::pin(async move {
             let (EntityId::Order(id), Question::Order(command)) = (entity, question) else {
                 // The server's half has asked everybody else.
@@ -155,13 +165,13 @@ impl Elsewhere for Server {
             };
             match *command {
                 order::Command::Report { step, answer } => match body(step, answer) {
-                    Some(body) => self.tell(path(id, "/answer"), &body).await,
+                    Some(body) => self.tell(path(id, "/answer"), &body, trace).await,
                     None => Err(Failure::NotLoaded),
                 },
                 order::Command::Ship { shipment, location, lines, tracking, .. } => {
                     let lines = lines.iter().map(|of| LineUnitsBody { line: of.line, units: of.units }).collect();
                     let body = ShippedWork { location, lines, tracking };
-                    self.tell(path(id, &format!("/shipments/{shipment}")), &body).await
+                    self.tell(path(id, &format!("/shipments/{shipment}")), &body, trace).await
                 }
                 _ => Err(Failure::NotLoaded),
             }

@@ -1,6 +1,7 @@
 //! Runs jobs: asks entities through the thread's lane or, in a worker's process, the server; provider and warehouse with a
 //! time-out.
 
+use super::drawn;
 use super::errand::Opened;
 use super::job::{Ask, End, Job, Reply, Turn};
 use super::provider::{Found, PaymentProvider};
@@ -11,12 +12,14 @@ use crate::broker::{Receipt, Verdict};
 use crate::clock::Clock;
 use crate::feed::{Message, Queue};
 use crate::metrics;
+use crate::traces::{self, Span};
 use futures_util::FutureExt;
 use futures_util::future::{LocalBoxFuture, join_all};
 use stampede_actors::ids::{EntityId, OrderId};
 use stampede_actors::order::{self, Answer, Refusal};
 use stampede_actors::shell::{Done, Failure, Question, lane};
-use stampede_actors::time::Span;
+use stampede_actors::time;
+use stampede_actors::trace::TraceLink;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
@@ -38,15 +41,26 @@ pub trait Elsewhere {
     /// The half of a step that is theirs. `None`: they cannot be asked now.
     fn open(&self, message: Message) -> LocalBoxFuture<'_, Option<Opened>>;
 
-    /// Asks one; the reply comes when it is committed.
-    fn ask(&self, entity: EntityId, question: Question) -> LocalBoxFuture<'_, Result<Done, Failure>>;
+    /// Asks one; the reply comes when it is committed. `trace`: what it belongs to.
+    fn ask(
+        &self,
+        entity: EntityId,
+        question: Question,
+        trace: Option<TraceLink>,
+    ) -> LocalBoxFuture<'_, Result<Done, Failure>>;
 }
 
 impl Entities {
-    async fn ask(&self, entity: EntityId, question: Question, within: Duration) -> Result<Done, Failure> {
+    async fn ask(
+        &self,
+        entity: EntityId,
+        question: Question,
+        within: Duration,
+        trace: Option<TraceLink>,
+    ) -> Result<Done, Failure> {
         match self {
             Entities::OfThisLane => lane::ask(entity, question, within).await,
-            Entities::Elsewhere(elsewhere) => elsewhere.ask(entity, question).await,
+            Entities::Elsewhere(elsewhere) => elsewhere.ask(entity, question, trace).await,
         }
     }
 }
@@ -71,8 +85,11 @@ pub struct World {
 impl World {
     /// Works on a message until it is to be acknowledged.
     pub async fn work(&self, message: Message) -> End {
+        let (message, span) = drawn::consuming(message);
         let (job, turn) = Job::start(message, self.terms);
-        self.go_on(message, job, turn).await
+        let end = self.go_on(message, job, turn).await;
+        drawn::ended(span, end);
+        end
     }
 
     /// Works on a message that came over a broker, and gives it back there. `None`: that panicked, and it comes again.
@@ -89,20 +106,27 @@ impl World {
 
     async fn work_wherever(&self, message: Message) -> End {
         let Entities::Elsewhere(elsewhere) = &self.entities else { return self.work(message).await };
-        match elsewhere.open(message).await {
+        let (message, span) = drawn::consuming(message);
+        let end = match elsewhere.open(message).await {
             None => End::LeftToOrder,
             Some(Opened::Over(end)) => end,
             Some(Opened::Errand(errand)) => {
                 let (job, turn) = Job::outside(message, self.terms, errand);
                 self.go_on(message, job, turn).await
             }
-        }
+        };
+        drawn::ended(span, end);
+        end
     }
 
     async fn go_on(&self, message: Message, mut job: Job, mut turn: Turn) -> End {
         loop {
             let replies = match turn {
                 Turn::Over(end) => {
+                    if end == End::Unknown {
+                        let (order, step, trace) = (message.order, message.step.word(), traces::shown(message.trace));
+                        tracing::warn!(%order, step, trace, "nobody says what became of a step: its order asks again");
+                    }
                     if end == End::Reported {
                         metrics::step(Queue::of(message.step), duration(self.clock.now().since(message.at)));
                     }
@@ -112,16 +136,24 @@ impl World {
                     tokio::time::sleep(duration(span)).await;
                     Vec::new()
                 }
-                Turn::Ask(asks) => join_all(asks.into_iter().map(|ask| self.ask(ask))).await,
+                Turn::Ask(asks) => join_all(asks.into_iter().map(|ask| self.ask(ask, message.trace))).await,
             };
             turn = job.resume(replies, self.clock.now());
         }
     }
 
-    async fn ask(&self, ask: Ask) -> Reply {
+    async fn ask(&self, ask: Ask, trace: Option<TraceLink>) -> Reply {
+        let span = drawn::asking(&ask, trace);
+        let trace = span.as_ref().map(Span::link).or(trace);
+        let reply = self.reply(ask, trace).await;
+        drawn::replied(span, &reply);
+        reply
+    }
+
+    async fn reply(&self, ask: Ask, trace: Option<TraceLink>) -> Reply {
         match ask {
             Ask::Entity(entity, question) => {
-                Reply::Entity(self.entities.ask(entity, question, duration(self.terms.entity_timeout)).await)
+                Reply::Entity(self.entities.ask(entity, question, duration(self.terms.entity_timeout), trace).await)
             }
             Ask::Pay(call) => {
                 let operation = call.operation;
@@ -187,8 +219,8 @@ impl World {
     async fn tell(&self, order: OrderId, command: impl Fn() -> order::Command) -> Option<Result<(), Failure>> {
         let mut pause = duration(self.terms.pause);
         for _ in 0..self.terms.tries {
-            let question = Question::Order(Box::new(command()));
-            match self.entities.ask(EntityId::Order(order), question, duration(self.terms.entity_timeout)).await {
+            let (question, within) = (Question::Order(Box::new(command())), duration(self.terms.entity_timeout));
+            match self.entities.ask(EntityId::Order(order), question, within, None).await {
                 Ok(_) => return Some(Ok(())),
                 Err(failure @ Failure::Order(_)) => return Some(Err(failure)),
                 Err(_) => tokio::time::sleep(pause).await,
@@ -204,10 +236,10 @@ const SHIPMENT_ROUNDS: u32 = 30;
 /// The first pause between those; grows by itself each time.
 const SHIPMENT_PAUSE: Duration = Duration::from_millis(200);
 
-async fn in_time<T>(timeout: Span, answer: impl Future<Output = T>) -> Option<T> {
+async fn in_time<T>(timeout: time::Span, answer: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(duration(timeout), answer).await.ok()
 }
 
-pub(super) fn duration(span: Span) -> Duration {
+pub(super) fn duration(span: time::Span) -> Duration {
     Duration::from_micros(span.0.max(0).unsigned_abs())
 }

@@ -110,6 +110,10 @@ impl Server {
         (self.child, self.api, self.operations) = spawn(program(), self.dir.path(), &self.flags);
     }
 
+    pub fn pid(&self) -> i64 {
+        self.child.id().into()
+    }
+
     pub fn data_dir(&self) -> &Path {
         self.dir.path()
     }

@@ -6,14 +6,18 @@
 #[allow(dead_code)] // the API's own tests use more of it
 #[path = "../http/client.rs"]
 mod client;
+#[path = "../support/collector.rs"]
+mod collector;
 mod dead_letters;
 mod doctor;
+mod logs;
 mod outages;
 #[allow(dead_code)]
 #[path = "../http/server.rs"]
 mod server;
 #[path = "../support/services.rs"]
 mod services;
+mod traces;
 mod workers;
 
 use server::{Server, eventually};

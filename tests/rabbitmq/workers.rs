@@ -8,23 +8,46 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A `stampede worker`. Killed when dropped.
-struct Worker {
+pub struct Worker {
     child: Child,
-    operations: SocketAddr,
+    pub operations: SocketAddr,
 }
 
 impl Worker {
     fn start(rabbitmq: &Services, namespace: &str, kind: &str, server: &Server, dir: &Path) -> Worker {
+        Worker::with(rabbitmq, namespace, kind, server, dir, &[])
+    }
+
+    /// With these flags more.
+    pub fn with(
+        rabbitmq: &Services,
+        namespace: &str,
+        kind: &str,
+        server: &Server,
+        dir: &Path,
+        more: &[&str],
+    ) -> Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stampede"));
         command.args(["worker", kind, "--server", &format!("http://{}", server.api)]);
         command.args(flags(rabbitmq, namespace, &["--ops-bind", "127.0.0.1:0", "--diagnostics-format", "json"]));
-        command.arg("--data-dir").arg(dir).env("STAMPEDE_KEY", &server.key).current_dir(dir);
+        command.args(more).arg("--data-dir").arg(dir).env("STAMPEDE_KEY", &server.key).current_dir(dir);
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let working = lines.find(|line| line.contains("\"working\"")).expect("the worker did not start");
         let working: serde_json::Value = serde_json::from_str(&working).unwrap();
         std::thread::spawn(move || lines.for_each(drop));
         Worker { child, operations: working["operations"].as_str().unwrap().parse().unwrap() }
+    }
+
+    pub fn pid(&self) -> i64 {
+        self.child.id().into()
+    }
+
+    /// SIGTERM, and its end.
+    pub fn end(&mut self) {
+        // SAFETY: a signal to a child of ours that we have not waited for.
+        assert_eq!(unsafe { libc::kill(self.child.id() as i32, libc::SIGTERM) }, 0);
+        assert!(self.child.wait().unwrap().success());
     }
 
     fn kill(&mut self) {

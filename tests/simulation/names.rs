@@ -7,6 +7,7 @@ use stampede_actors::ids::{BuyerRef, CartId, HoldId, LocationId, OpId, OrderId, 
 use stampede_actors::money::{Money, currency};
 use stampede_actors::order::placing::{PlaceRequest, Wanted};
 use stampede_actors::sku::{Listing, Units};
+use stampede_actors::trace::TraceLink;
 
 /// Names of one seed.
 pub struct Names {
@@ -122,6 +123,8 @@ impl Names {
             fingerprint: number,
             currency: None,
             wanted,
+            // Some are traced, which changes nothing but what they remember.
+            trace: TraceLink::new(number.into(), number).filter(|_| number % 3 == 0).map(Box::new),
         }
     }
 

@@ -154,7 +154,7 @@ fn check_out(names: &Names, number: u64) -> Vec<Request> {
     requests.extend(lines.into_iter().map(|line| of_cart(cart, move || cart::Command::SetLine(line.clone()))));
     let question = move || {
         let fingerprint = 1_000 + number;
-        Question::CheckOut(Box::new(CheckOut { order, token: token.clone(), delivery: None, fingerprint }))
+        Question::CheckOut(Box::new(CheckOut { order, token: token.clone(), delivery: None, fingerprint, trace: None }))
     };
     let promise = Promise::CheckedOut(cart, order);
     requests.push(Request { promise, purchase: true, ..ask(EntityId::Cart(cart), question) });

@@ -4,6 +4,7 @@ use super::Error;
 use crate::ids::LocationId;
 use crate::money;
 use crate::sku;
+use crate::trace::TraceLink;
 use iso_currency::Currency;
 use std::str::FromStr;
 
@@ -94,6 +95,14 @@ pub fn read_text<T: FromStr>(text: &str, name: &'static str) -> Result<T, Error>
 /// [`Error::Invalid`] when it is no such id.
 pub fn read_optional_text<T: FromStr>(text: &str, name: &'static str) -> Result<Option<T>, Error> {
     if text.is_empty() { Ok(None) } else { read_text(text, name).map(Some) }
+}
+
+/// The link in field `trace`, which may be empty for none.
+///
+/// # Errors
+/// [`Error::Invalid`] when it is no link.
+pub fn read_trace(bytes: &[u8]) -> Result<Option<TraceLink>, Error> {
+    if bytes.is_empty() { Ok(None) } else { TraceLink::from_bytes(bytes).map(Some).ok_or(Error::Invalid("trace")) }
 }
 
 /// The amount in field `name`.

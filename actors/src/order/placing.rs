@@ -175,6 +175,7 @@ impl<F: Clone> Placing<F> {
             fingerprint: self.request.fingerprint,
             lines,
             hold_expires_at,
+            trace: self.request.trace.clone(),
         })
     }
 

@@ -9,6 +9,7 @@ use crate::order::{
 };
 use crate::sku::Units;
 use crate::time::Timestamp;
+use crate::trace::TraceLink;
 
 /// Where an order stands: the word in the API, in lists and in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -114,6 +115,12 @@ impl Order {
     #[must_use]
     pub fn placement(&self) -> Option<&Placement> {
         self.placed.as_ref().map(|placed| &placed.placement)
+    }
+
+    /// Where it belongs in a trace that is kept.
+    #[must_use]
+    pub fn trace(&self) -> Option<TraceLink> {
+        self.placed.as_ref()?.placement.trace.as_deref().copied()
     }
 
     /// What it costs.

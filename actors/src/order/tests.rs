@@ -64,6 +64,7 @@ pub(super) fn placement() -> Placement {
             line(1, "pen", 3, 100, &[("berlin", 1), ("hamburg", 2)]),
         ],
         hold_expires_at: T0.plus(HOLDS),
+        trace: None,
     }
 }
 

@@ -101,6 +101,7 @@ fn place_request(cart: &Cart, id: crate::ids::CartId, check_out: &CheckOut) -> P
         fingerprint: check_out.fingerprint,
         currency: None,
         wanted: wanted.collect(),
+        trace: check_out.trace.clone(),
     }
 }
 

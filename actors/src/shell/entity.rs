@@ -14,6 +14,7 @@ use crate::shell::timers::HORIZON;
 use crate::shop::{self, Shop};
 use crate::sku::{self, Sku};
 use crate::time::{Moment, Timestamp};
+use crate::trace::TraceLink;
 use actix::Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -37,6 +38,10 @@ pub(crate) trait Aggregate: Default + Unpin + 'static {
     fn wrap(event: Self::Event) -> Event;
     /// Who may use the last room in the log.
     fn class(command: &Self::Command) -> Class;
+    /// Where its records belong in a trace.
+    fn trace(&self) -> Option<TraceLink> {
+        None
+    }
 }
 
 impl Aggregate for Sku {
@@ -159,6 +164,10 @@ impl Aggregate for Order {
     fn class(command: &order::Command) -> Class {
         if matches!(command, order::Command::Place(_)) { Class::Intake } else { Class::Settle }
     }
+
+    fn trace(&self) -> Option<TraceLink> {
+        Order::trace(self)
+    }
 }
 
 impl Aggregate for Shop {
@@ -269,7 +278,7 @@ impl<A: Aggregate> Shell<A> {
             entries.push(Entry { entity: self.entity.clone(), version: self.version, event: A::wrap(event) });
         }
         entries.extend(companions);
-        let record = Record { at: at.now, entries };
+        let record = Record { at: at.now, entries, trace: self.aggregate.trace() };
         let follows = follows.max(self.cell.last.get());
         let rests_on = self.guarded(|shell| shell.state.fabric.journal.append(record, follows))?;
         self.cell.last.set(rests_on);

@@ -5,6 +5,7 @@ use crate::journal::Journal;
 use crate::shell::harbour::Harbour;
 use crate::shell::loader::{Loaded, Loader};
 use crate::shell::message::{Envelope, Reply};
+use crate::shell::pieces::{Piece, Pieces};
 use crate::shell::slots::ReplySlot;
 use crate::shell::sold_out::SoldOut;
 use crate::shell::stats::Stats;
@@ -88,6 +89,8 @@ pub struct Fabric {
     beats: Vec<AtomicU64>,
     /// Which part of a lane has ended that no lane can do without.
     dead: OnceLock<String>,
+    /// Who draws traced work.
+    pieces: OnceLock<Arc<dyn Pieces>>,
 }
 
 impl Fabric {
@@ -119,6 +122,7 @@ impl Fabric {
             harbours,
             beats,
             dead: OnceLock::new(),
+            pieces: OnceLock::new(),
         })
     }
 
@@ -165,6 +169,17 @@ impl Fabric {
     pub fn post(&self, envelope: Envelope) {
         let shard = self.shard_of(envelope.to.slot());
         self.mail(self.lane_of(shard), std::iter::once(Parcel::Question(shard, envelope)));
+    }
+
+    /// Tells finished pieces of traced work to this one from now on; the first one stays.
+    pub fn tell_pieces_to(&self, pieces: Arc<dyn Pieces>) {
+        self.pieces.get_or_init(|| pieces);
+    }
+
+    pub(crate) fn piece_done(&self, piece: &Piece<'_>) {
+        if let Some(pieces) = self.pieces.get() {
+            pieces.done(piece);
+        }
     }
 
     /// Arms deadlines of cold entities.

@@ -11,6 +11,7 @@ use crate::shell::slots::ReplySlot;
 use crate::shop::{self, Shop};
 use crate::sku::{self, Availability, HoldView, Listing};
 use crate::time::Timestamp;
+use crate::trace::TraceLink;
 use tokio::time::Instant;
 
 /// What an entity is asked for.
@@ -62,6 +63,8 @@ pub struct CheckOut {
     pub delivery: Option<Reference>,
     /// Of the request.
     pub fingerprint: u64,
+    /// Where it belongs in a trace that is kept.
+    pub trace: Option<Box<TraceLink>>,
 }
 
 /// The cart's half of a checkout: the cart changes nothing until the order says how it ended.

@@ -8,10 +8,12 @@ use crate::record::{Entry, Event, Position};
 use crate::shell::entity::{Executed, Shell, misrouted};
 use crate::shell::lane::{self, REPEAT_WAITS};
 use crate::shell::message::{Address, CartHalf, Done, Envelope, Failure, Question, ReplyTo, View};
+use crate::shell::pieces::{self, Piece, Traced, What};
 use crate::shell::post::Deliver;
 use crate::shell::releasing::{Answered, Releases};
 use crate::sku;
 use crate::time::Span;
+use crate::trace::TraceLink;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,6 +34,8 @@ struct Underway {
     /// Tells answers of an earlier round from those of this one.
     round: u32,
     began: Instant,
+    /// Of a request that is traced.
+    traced: Option<Box<Traced>>,
 }
 
 /// The actor of one order.
@@ -78,6 +82,7 @@ impl OrderActor {
             return underway.join(request.fingerprint, reply, context);
         }
         let fingerprint = request.fingerprint;
+        let traced = request.trace.as_deref().map(|link| Traced::new(*link));
         let mut placing = match Placing::new(self.id(), request) {
             Ok(placing) => placing,
             Err(refusal) => return reply.fail(refusal.into()),
@@ -93,6 +98,7 @@ impl OrderActor {
             rests_on,
             round: self.next_round(),
             began: Instant::now(),
+            traced,
         }));
         self.waits_for_one_more();
         self.go_on(next, context);
@@ -124,13 +130,17 @@ impl OrderActor {
         match next {
             Next::Hold(requests) => {
                 let order = self.id();
-                let Some(underway) = &self.underway else { return };
+                let Some(underway) = &mut self.underway else { return };
+                if let Some(traced) = &mut underway.traced {
+                    traced.asks(&requests);
+                }
+                let round = underway.round;
                 for _ in 0..self.releases.overtaken(order, &requests) {
                     self.waits_for_one_less();
                 }
                 let ttl = self.shell.state.fabric.settings.hold_ttl;
                 for request in requests {
-                    let address = Address::Placing { order, round: underway.round, hold: request.hold };
+                    let address = Address::Placing { order, round, hold: request.hold };
                     let hold = sku::Command::Hold {
                         hold: request.hold,
                         units: request.units,
@@ -157,10 +167,12 @@ impl OrderActor {
             }
             Next::Refuse { release, refusal } => {
                 self.release(release);
+                self.reserved(refusal.code());
                 self.end(Err(refusal.into()));
             }
             Next::Fail { release, failure } => {
                 self.release(release);
+                self.reserved("failed");
                 self.end(Err(failure));
             }
         }
@@ -170,6 +182,7 @@ impl OrderActor {
 impl OrderActor {
     /// All holds are granted: the order and its cart's end, in one record.
     fn placed(&mut self, placement: order::Placement) {
+        self.reserved("granted");
         let Some(underway) = &mut self.underway else { return };
         self.shell.state.fabric.stats.reserving.record(underway.began.elapsed());
         let granted_at = underway.rests_on;
@@ -197,6 +210,19 @@ impl OrderActor {
             self.release(release);
         }
         self.end(executed.map(|executed| executed.rests_on));
+    }
+
+    /// All SKUs have answered for good.
+    fn reserved(&self, outcome: &'static str) {
+        let Some(underway) = &self.underway else { return };
+        if let Some(traced) = &underway.traced {
+            self.tell(traced.link, What::Reserve, outcome, underway.began);
+        }
+    }
+
+    fn tell(&self, link: TraceLink, what: What<'_>, outcome: &'static str, began: Instant) {
+        let piece = Piece { link, order: self.id(), what, outcome, began, ended: Instant::now() };
+        self.shell.state.fabric.piece_done(&piece);
     }
 
     /// Answers everybody who waits.
@@ -249,6 +275,11 @@ impl OrderActor {
     ) {
         let Some(underway) = self.underway.as_mut().filter(|underway| underway.round == round) else { return };
         underway.rests_on = underway.rests_on.max(rests_on);
+        let told = underway.traced.as_mut().and_then(|traced| Some((traced.link, traced.answered(hold)?)));
+        if let Some((link, (sku, since))) = told {
+            self.tell(link, What::Hold(&sku), pieces::outcome(&result), since);
+        }
+        let Some(underway) = self.underway.as_mut() else { return };
         let answer = match result {
             Ok(Done { view: View::Hold(granted), .. }) => HoldAnswer::Granted {
                 parts: granted.view.parts,

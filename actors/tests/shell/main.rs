@@ -100,6 +100,7 @@ fn s09_a_checkout_is_one_record_and_the_cart_answers_with_its_order_for_ever() {
                 token: Reference::new("tok_ok").unwrap(),
                 delivery: None,
                 fingerprint: 3,
+                trace: None,
             }))
         };
         let done = ask(entity.clone(), check_out()).await.unwrap();

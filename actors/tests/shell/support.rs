@@ -374,6 +374,7 @@ pub fn request(buyer_name: &str, codes: &[&str]) -> Box<PlaceRequest> {
         fingerprint: 7,
         currency: None,
         wanted,
+        trace: None,
     })
 }
 

@@ -179,7 +179,7 @@ impl Value for AmqpUrl {
 }
 
 /// Everything between the scheme and the last `@` may be a secret; of what is no such URL, everything.
-fn without_secret(text: &str, scheme: &str) -> String {
+pub(super) fn without_secret(text: &str, scheme: &str) -> String {
     match text.strip_prefix(scheme) {
         None => "***".to_owned(),
         Some(rest) => match rest.rsplit_once('@') {

@@ -221,6 +221,7 @@ fn placed(number: u128, units: u32) -> Event {
         fingerprint: 0,
         lines: vec![line],
         hold_expires_at: Timestamp::ZERO,
+        trace: None,
     };
     let total = Money { minor: 100 * i64::from(units), ..price };
     Event::Placed { placement, total, at: Timestamp::ZERO, ask_at: Timestamp::ZERO }
@@ -228,5 +229,5 @@ fn placed(number: u128, units: u32) -> Event {
 
 fn happened(order: u128, event: Event) -> Record {
     let entity = EntityId::Order(OrderId(order));
-    Record { at: Timestamp::ZERO, entries: vec![Entry { entity, version: 1, event: record::Event::Order(event) }] }
+    Record { at: Timestamp::ZERO, entries: vec![Entry { entity, version: 1, event: record::Event::Order(event) }], trace: None }
 }

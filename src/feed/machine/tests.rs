@@ -28,7 +28,7 @@ fn record(n: u64, step: Option<Step>) -> Record {
         None => Happened::Answered { step: Step::Fulfil, answer: Answer::Done { reference: None }, at },
     };
     let order = OrderId(u128::from(n));
-    Record { at, entries: vec![Entry { entity: EntityId::Order(order), version: 1, event: Event::Order(event) }] }
+    Record { at, entries: vec![Entry { entity: EntityId::Order(order), version: 1, event: Event::Order(event) }], trace: None }
 }
 
 const PAY: Option<Step> = Some(Step::Authorize { attempt: 1 });
@@ -169,12 +169,12 @@ fn a_start_does_not_do_again_what_the_log_itself_answers() {
         let (at, answer) = (Timestamp(n as i64), Answer::Done { reference: None });
         let event = Event::Order(Happened::Answered { step, answer, at });
         let entries = vec![Entry { entity: EntityId::Order(OrderId(order)), version: 2, event }];
-        Record { at, entries }
+        Record { at, entries, trace: None }
     };
     let asked = |n: u64, order: u128| {
         let (at, step) = (Timestamp(n as i64), Step::Authorize { attempt: 1 });
         let event = Event::Order(Happened::Asked { step, tries: 2, at, ask_at: at });
-        Record { at, entries: vec![Entry { entity: EntityId::Order(OrderId(order)), version: 2, event }] }
+        Record { at, entries: vec![Entry { entity: EntityId::Order(OrderId(order)), version: 2, event }], trace: None }
     };
     let mut frame = log(&[PAY]).remove(0);
     let pay = Step::Authorize { attempt: 1 };

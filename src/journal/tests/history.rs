@@ -98,7 +98,7 @@ fn incompressible(number: u64) -> Record {
         let entity = EntityId::Sku(SkuId::new(id.as_str()).unwrap());
         Entry { entity, version: number * 1_000 + i, event: Event::Sku(sku::Event::Paused) }
     };
-    Record { at: Timestamp(number as i64), entries: (0..100).map(entry).collect() }
+    Record { at: Timestamp(number as i64), entries: (0..100).map(entry).collect(), trace: None }
 }
 
 #[test]

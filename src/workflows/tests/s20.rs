@@ -21,7 +21,7 @@ fn placed() -> World {
 
 fn message(step: Step, inherited: bool) -> Message {
     let id = MessageId { log: 0, seq: 1, index: 0 };
-    Message { id, position: Position(1), order: ORDER, step, at: T0, inherited, again: false }
+    Message { id, position: Position(1), order: ORDER, step, at: T0, inherited, again: false, trace: None }
 }
 
 /// What the job asks once it has read the order.

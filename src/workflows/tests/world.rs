@@ -137,6 +137,7 @@ impl World {
             fingerprint: 0,
             lines,
             hold_expires_at: self.now.plus(HOLDS),
+            trace: None,
         };
         self.order(order, &order::Command::Place(placement)).unwrap();
         Some(order)
@@ -180,7 +181,7 @@ impl World {
         }
         let n = self.log.len() as u64 + 1;
         let entries = events.into_iter().map(|event| Entry { entity: entity.clone(), version: 0, event }).collect();
-        let records = vec![Record { at: self.now, entries }];
+        let records = vec![Record { at: self.now, entries, trace: None }];
         let frame = Committed { seq: n, hash: Hash::default(), at: self.now, first: Position(n), records };
         self.feed.ingest(&frame);
         self.log.push(frame);

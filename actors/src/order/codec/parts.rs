@@ -32,6 +32,9 @@ pub(super) struct PlacementMessage {
     hold_expires_after: i64,
     #[prost(sint64, tag = "9")]
     total: i64,
+    /// 16 bytes of trace and 8 of span; empty: none that is kept.
+    #[prost(bytes = "vec", tag = "10")]
+    trace: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -86,6 +89,7 @@ pub(super) fn write_placement(placement: &Placement, total: Money, at: Timestamp
         lines,
         hold_expires_after: placement.hold_expires_at.0.wrapping_sub(at.0),
         total: total.minor,
+        trace: placement.trace.as_ref().map(|link| link.to_bytes().to_vec()).unwrap_or_default(),
     }
 }
 
@@ -123,6 +127,7 @@ pub(super) fn read_placement(message: PlacementMessage, at: Timestamp) -> Result
         fingerprint: message.fingerprint,
         lines,
         hold_expires_at: Timestamp(at.0.wrapping_add(message.hold_expires_after)),
+        trace: wire::read_trace(&message.trace)?.map(Box::new),
     };
     Ok((placement, Money { minor: message.total, currency }))
 }

@@ -5,6 +5,7 @@ use crate::money::Money;
 use crate::order::Placement;
 use crate::sku::{self, Part, Units};
 use crate::time::{Span, Timestamp};
+use crate::trace::TraceLink;
 use iso_currency::Currency;
 use std::fmt;
 
@@ -25,6 +26,8 @@ pub struct PlaceRequest {
     pub currency: Option<Currency>,
     /// What is wanted.
     pub wanted: Vec<Wanted>,
+    /// Where it belongs in a trace that is kept.
+    pub trace: Option<Box<TraceLink>>,
 }
 
 /// Units of one SKU.

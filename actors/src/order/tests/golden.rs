@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ids::CartId;
+use crate::trace::TraceLink;
 use std::path::PathBuf;
 
 fn events() -> Vec<(&'static str, Event)> {
@@ -9,11 +10,14 @@ fn events() -> Vec<(&'static str, Event)> {
     let at = T0;
     let part = |line, name, units| LinePart { line, location: location(name), units };
     let cart = Placement { cart: Some(CartId(u128::MAX / 3)), delivery: None, ..placement() };
+    let trace = TraceLink::new(u128::MAX / 3, u64::MAX / 5).map(Box::new);
+    let traced = Placement { trace, ..placement() };
     let opened = |step| Event::Opened { step, at, ask_at, due: None };
     let due = Some(T0.plus(Span::hours(48)));
     vec![
         ("placed", Event::Placed { placement: placement(), total: eur(2300), at, ask_at }),
         ("placed_cart", Event::Placed { placement: cart, total: eur(2300), at, ask_at }),
+        ("placed_traced", Event::Placed { placement: traced, total: eur(2300), at, ask_at }),
         (
             "payment_retried",
             Event::PaymentRetried {
@@ -131,6 +135,24 @@ fn a_placed_event_is_small() {
     let ask_at = T0.plus(Span::seconds(30));
     let bytes = codec::encode_event(&Event::Placed { placement, total: eur(2000), at: T0, ask_at });
     assert!(bytes.len() <= 116, "{} bytes", bytes.len());
+}
+
+/// Both the event and the snapshot keep the link, and its absence costs no byte.
+#[test]
+fn an_order_remembers_where_it_belongs_in_a_trace() {
+    let link = TraceLink::new(7, 9).unwrap();
+    let placed = |trace: Option<TraceLink>| {
+        let placement = Placement { trace: trace.map(Box::new), ..placement() };
+        let event = Event::Placed { placement, total: eur(2300), at: T0, ask_at: T0 };
+        let bytes = codec::encode_event(&event);
+        let mut order = Order::default();
+        order.apply(&codec::decode_event(&bytes).unwrap());
+        (bytes.len(), codec::decode_state(&codec::encode_state(&order)).unwrap().trace())
+    };
+    let ((without, none), (with, some)) = (placed(None), placed(Some(link)));
+    assert_eq!((none, some), (None, Some(link)));
+    // One byte for the tag and one for the length; the length of what it is in may take one more.
+    assert!((2..=3).contains(&(with - without - TraceLink::BYTES)), "{without} and {with} bytes");
 }
 
 #[test]

@@ -20,6 +20,7 @@ fn request(wanted: Vec<Wanted>) -> PlaceRequest {
         fingerprint: 42,
         currency: None,
         wanted,
+        trace: None,
     }
 }
 

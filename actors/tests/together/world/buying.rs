@@ -41,6 +41,7 @@ impl World {
             fingerprint: 1,
             currency: None,
             wanted: lines,
+            trace: None,
         };
         let Ok(mut placing) = Placing::new(id, request) else { return };
         let next = placing.start();

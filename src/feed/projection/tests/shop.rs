@@ -126,6 +126,7 @@ impl Shop {
             fingerprint: 42,
             lines: vec![line],
             hold_expires_at: self.now.plus(Span::minutes(10)),
+            trace: None,
         }
     }
 
@@ -201,7 +202,7 @@ impl Shop {
             *version += 1;
             Entry { entity: entity.clone(), version: *version, event }
         };
-        self.records.push(Record { at: self.now, entries: events.map(entry).collect() });
+        self.records.push(Record { at: self.now, entries: events.map(entry).collect(), trace: None });
         true
     }
 
