@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how each way of ending is told to the caller.
 
+pub mod backup;
 pub mod completions;
 pub mod dev;
 pub mod dlq;
@@ -128,6 +129,10 @@ enum Command {
     Verify(verify::Args),
     /// Copy the commit log out of ScyllaDB into a directory, to verify or to export it there.
     Fetch(fetch::Args),
+    /// Copy log, checkpoints, secret and keys of a data directory while its server runs; repeated, bring the copy up to date.
+    Backup(backup::Args),
+    /// Check a backup and make a data directory of it.
+    Restore(backup::Restore),
     /// Write the records of some SKUs and of their orders as a file that proves itself on another machine.
     Export(export::Args),
     /// Steer a running sale: pause and resume, drain, holds, the outbox; and see who did what.
@@ -176,6 +181,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Bench(options) => bench::run(&options),
         Command::Verify(args) => verify::run(&args),
         Command::Fetch(args) => fetch::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Export(args) => export::run(&args),
         Command::Ops(args) => ops::run(&args),
         Command::Fault(args) => ops::fault(&args),
