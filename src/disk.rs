@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 pub mod aligned;
 pub mod probe;
+pub mod reading;
 pub mod real;
 pub mod sim;
 
 pub use aligned::{AlignedBuf, BLOCK, whole_blocks};
 pub use probe::SyncTimes;
+pub use reading::ReadingDisk;
 pub use real::RealDisk;
 pub use sim::SimDisk;
 

@@ -46,15 +46,18 @@ fn statfs(dir: &Path) -> io::Result<libc::statfs> {
     Ok(stat)
 }
 
-fn open(path: &Path, create: bool, flags: i32) -> io::Result<fs::File> {
-    fs::OpenOptions::new().read(true).write(true).create(create).truncate(false).custom_flags(flags).open(path)
+/// Opens a file for reading and writing.
+fn writable(create: bool) -> fs::OpenOptions {
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(create).truncate(false);
+    options
 }
 
 /// Opens with `flags` of direct I/O, or without where the file system does not know them. True: with.
-fn open_direct(path: &Path, create: bool, flags: i32) -> io::Result<(fs::File, bool)> {
-    match open(path, create, flags) {
+pub(super) fn open_direct(path: &Path, mut how: fs::OpenOptions, flags: i32) -> io::Result<(fs::File, bool)> {
+    match how.custom_flags(flags).open(path) {
         Ok(file) => Ok((file, true)),
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok((open(path, create, 0)?, false)),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => Ok((how.custom_flags(0).open(path)?, false)),
         Err(error) => Err(error),
     }
 }
@@ -81,14 +84,14 @@ impl Disk for RealDisk {
 
     fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>> {
         let (file, direct) = match access {
-            Access::Direct => open_direct(path, false, libc::O_DIRECT | libc::O_DSYNC)?,
-            Access::Buffered => (open(path, false, 0)?, false),
+            Access::Direct => open_direct(path, writable(false), libc::O_DIRECT | libc::O_DSYNC)?,
+            Access::Buffered => (writable(false).open(path)?, false),
         };
         Ok(Box::new(RealFile { file, direct }))
     }
 
     fn preallocate(&self, path: &Path, len: u64) -> io::Result<()> {
-        let (file, _) = open_direct(path, true, libc::O_DIRECT)?;
+        let (file, _) = open_direct(path, writable(true), libc::O_DIRECT)?;
         if file.metadata()?.len() > len {
             file.set_len(len)?;
         }
@@ -149,10 +152,10 @@ fn allocate(file: &fs::File, len: u64) -> io::Result<()> {
     }
 }
 
-struct RealFile {
-    file: fs::File,
+pub(super) struct RealFile {
+    pub file: fs::File,
     /// Opened with `O_DIRECT | O_DSYNC`.
-    direct: bool,
+    pub direct: bool,
 }
 
 impl RealFile {

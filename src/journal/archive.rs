@@ -88,7 +88,9 @@ pub fn folder(dir: &Path) -> PathBuf {
     dir.join("archive")
 }
 
-fn path(dir: &Path, number: u64) -> PathBuf {
+/// Where the archive of a segment is.
+#[must_use]
+pub fn path(dir: &Path, number: u64) -> PathBuf {
     folder(dir).join(format!("{}.zst", segment::file_name(number)))
 }
 
@@ -107,15 +109,22 @@ pub fn numbers(disk: &SharedDisk, dir: &Path) -> Result<Vec<u64>, Error> {
 /// # Errors
 /// Damage of its first block; what the disk says.
 pub fn open(disk: &SharedDisk, dir: &Path, log: LogId, number: u64) -> Result<Option<Archive>, Error> {
-    let path = path(dir, number);
+    open_at(disk, path(dir, number), log, number)
+}
+
+/// The same under any name.
+pub(super) fn open_at(disk: &SharedDisk, path: PathBuf, log: LogId, number: u64) -> Result<Option<Archive>, Error> {
     let file = match disk.open(&path, Access::Direct) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("open", &path)(error)),
     };
     let mut block = AlignedBuf::zeroed(BLOCK);
-    file.read_at(0, &mut block).map_err(Error::io("read", &path))?;
-    let summary = Summary::read(&block).filter(|summary| summary.start.number == number && summary.start.log == log);
+    let summary = match file.read_at(0, &mut block) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => None,
+        other => other.map(|()| Summary::read(&block)).map_err(Error::io("read", &path))?,
+    };
+    let summary = summary.filter(|summary| summary.start.number == number && summary.start.log == log);
     let Some(summary) = summary else {
         let what = "the archive's first block is damaged".to_owned();
         return Err(Corrupt { file: path, offset: 0, seq: 0, what }.into());
@@ -168,7 +177,7 @@ fn compress(log: &Log, start: &Start, end: &Head, draft: &Path) -> Result<(), Er
     let source = log.segment_path(start.number);
     let live = log.disk.open(&source, Access::Direct).map_err(Error::io("open", &source))?;
     let blocks = Blocks::of_segment(live, FIRST_FRAME).map_err(Error::io("read", &source))?;
-    follow(start, end, blocks, &source, |frame| sink.write(frame).map_err(Error::io("write", draft)))?;
+    follow(start, end, blocks, &source, |_, frame| sink.write(frame).map_err(Error::io("write", draft)))?;
 
     sink.finish(start, end).map_err(Error::io("write", draft))
 }
@@ -179,20 +188,34 @@ fn compress(log: &Log, start: &Start, end: &Head, draft: &Path) -> Result<(), Er
 /// Damage of the archive; what the disk says.
 pub(super) fn verify(log: &Log, start: &Start, end: &Head) -> Result<bool, Error> {
     let Some(archive) = open(&log.disk, &log.dir, log.id(), start.number)? else { return Ok(false) };
-    let damaged = |what: &str| Corrupt { file: archive.path.clone(), offset: 0, seq: end.seq, what: what.to_owned() };
     if archive.summary.start != *start || archive.summary.end != *end {
-        return Err(damaged("the archive is of other frames than the segment").into());
+        let what = "the archive is of other frames than the segment".to_owned();
+        return Err(Corrupt { file: archive.path, offset: 0, seq: end.seq, what }.into());
     }
+    read_all(archive, |_, _| Ok(())).map(|_| true)
+}
+
+/// Reads an archive from end to end: each frame is checked, the chain, and the checksum of it all. `each` gets every frame,
+/// and how the log ended with it.
+///
+/// # Errors
+/// Damage of the archive; what the disk or `each` says.
+pub(super) fn read_all(
+    archive: Archive,
+    mut each: impl FnMut(&Head, &[u8]) -> Result<(), Error>,
+) -> Result<Summary, Error> {
+    let Archive { path, summary, blocks } = archive;
     let (mut digest, mut content) = (Digest::new(CrcAlgorithm::Crc32Iscsi), 0);
-    follow(start, end, archive.blocks, &archive.path, |frame| {
+    follow(&summary.start, &summary.end, blocks, &path, |head, frame| {
         digest.update(frame);
         content += frame.len() as u64;
-        Ok(())
+        each(head, frame)
     })?;
-    if (content, digest.finalize() as u32) != (archive.summary.content, archive.summary.content_crc) {
-        return Err(damaged("the archive's content does not match its checksum").into());
+    if (content, digest.finalize() as u32) != (summary.content, summary.content_crc) {
+        let what = "the archive's content does not match its checksum".to_owned();
+        return Err(Corrupt { file: path, offset: 0, seq: summary.end.seq, what }.into());
     }
-    Ok(true)
+    Ok(summary)
 }
 
 /// Hands each frame from the beginning of `blocks` to `end` on; all of them must be there.
@@ -201,7 +224,7 @@ fn follow(
     end: &Head,
     mut blocks: Blocks,
     path: &Path,
-    mut each: impl FnMut(&[u8]) -> Result<(), Error>,
+    mut each: impl FnMut(&Head, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut chain = Chain::at(start);
     while chain.head.seq < end.seq {
@@ -209,7 +232,7 @@ fn follow(
         let corrupt = |offset, what: &str| Corrupt { file: path.to_owned(), offset, seq, what: what.to_owned() };
         match chain.next(&mut blocks, start.number).map_err(Error::io("read", path))? {
             Found::Next(header) => {
-                each(blocks.peeked(header.frame_len()))?;
+                each(&chain.head, blocks.peeked(header.frame_len()))?;
                 blocks.advance(header.frame_len());
             }
             Found::Torn(what) | Found::Foreign(what) => return Err(corrupt(blocks.offset(), what).into()),
@@ -289,7 +312,7 @@ impl Read for Compressed {
 }
 
 /// An archive that is being written.
-struct Compressing {
+pub(super) struct Compressing {
     encoder: zstd::Encoder<'static, Sink>,
     digest: Digest,
     content: u64,
@@ -303,19 +326,19 @@ struct Sink {
 }
 
 impl Compressing {
-    fn new(file: Box<dyn File>, level: i32) -> io::Result<Compressing> {
+    pub fn new(file: Box<dyn File>, level: i32) -> io::Result<Compressing> {
         let sink = Sink { file, next: FIRST_FRAME, piece: Vec::with_capacity(PIECE * 2) };
         let digest = Digest::new(CrcAlgorithm::Crc32Iscsi);
         Ok(Compressing { encoder: zstd::Encoder::new(sink, level)?, digest, content: 0 })
     }
 
-    fn write(&mut self, frame: &[u8]) -> io::Result<()> {
+    pub fn write(&mut self, frame: &[u8]) -> io::Result<()> {
         self.digest.update(frame);
         self.content += frame.len() as u64;
         self.encoder.write_all(frame)
     }
 
-    fn finish(self, start: &Start, end: &Head) -> io::Result<()> {
+    pub fn finish(self, start: &Start, end: &Head) -> io::Result<()> {
         let mut sink = self.encoder.finish()?;
         let compressed = sink.next + sink.piece.len() as u64 - FIRST_FRAME;
         sink.piece.resize(whole_blocks(sink.piece.len()), 0);

@@ -72,7 +72,9 @@ pub struct Loaded {
     pub damaged: Vec<PathBuf>,
 }
 
-fn folder(dir: &Path) -> PathBuf {
+/// Where checkpoint files are.
+#[must_use]
+pub fn folder(dir: &Path) -> PathBuf {
     dir.join("checkpoint")
 }
 
@@ -207,8 +209,11 @@ pub fn load(disk: &SharedDisk, dir: &Path, log: LogId) -> Result<Loaded, Error> 
     Ok(loaded)
 }
 
-/// `None` when the file is damaged.
-fn read(disk: &SharedDisk, path: &Path, log: LogId) -> Result<Option<(Checkpoint, bool)>, Error> {
+/// One checkpoint file, all of it, and whether it is a full one; `None` when it is damaged.
+///
+/// # Errors
+/// What the disk says.
+pub fn read(disk: &SharedDisk, path: &Path, log: LogId) -> Result<Option<(Checkpoint, bool)>, Error> {
     let (_, bytes) = open(disk, path)?;
     let Some((checkpoint, full, end)) = Checkpoint::read(&bytes, log) else { return Ok(None) };
     if full {

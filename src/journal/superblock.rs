@@ -84,6 +84,37 @@ impl Superblock {
     }
 }
 
+/// The facts as they are in `dir` by now, while somebody else may be changing them: nothing is locked. `None`: there is no
+/// superblock.
+///
+/// # Errors
+/// [`Error::Corrupt`] when no copy is whole, or what the disk says.
+pub fn peek(disk: &SharedDisk, dir: &Path) -> Result<Option<Superblock>, Error> {
+    let mut found: Option<Superblock> = None;
+    let mut there = false;
+    // One copy is written at a time, and the other one is whole meanwhile; so it takes two changes to find none.
+    for name in NAMES.iter().cycle().take(3 * NAMES.len()) {
+        let path = dir.join(name);
+        let file = match disk.open(&path, Access::Direct) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            other => other.map_err(Error::io("open", &path))?,
+        };
+        there = true;
+        let mut block = AlignedBuf::zeroed(BLOCK);
+        match file.read_at(0, &mut block) {
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => continue,
+            other => other.map_err(Error::io("read", &path))?,
+        }
+        let newer = |copy: &Superblock| found.is_none_or(|known| known.generation < copy.generation);
+        found = Superblock::read(&block).filter(newer).or(found);
+    }
+    if there && found.is_none() {
+        let what = "neither copy of the superblock is whole".to_owned();
+        return Err(Corrupt { file: dir.join(NAMES[0]), offset: 0, seq: 0, what }.into());
+    }
+    Ok(found)
+}
+
 /// Both copies, open and locked.
 pub struct Superblocks {
     disk: SharedDisk,

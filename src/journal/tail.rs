@@ -5,7 +5,7 @@ use super::frame::{self, Header};
 use super::open::{first_chain, read_start};
 use super::segment::{self, FIRST_FRAME, Start};
 use super::superblock::{Mark, Superblock};
-use super::{Corrupt, Cut, Error, Head, Seq};
+use super::{Corrupt, Cut, Error, Head, LogId, Seq};
 use crate::disk::{Access, AlignedBuf, BLOCK, SharedDisk};
 use crate::journal::blocks::Blocks;
 use std::collections::BTreeMap;
@@ -136,7 +136,17 @@ fn end(blocks: &mut Blocks, facts: &Superblock, number: u64, head: &Head, path: 
             false => Err(corrupt(offset, "the log does not end where it was closed")),
         };
     }
-    let mut dirty: Option<(u64, u64)> = None;
+    let dirty = beyond(blocks, facts.log, number, seq, path)?;
+    Ok(dirty.map(|end| Dirt { cut: Cut { seq, file: path.to_owned(), offset }, end }))
+}
+
+/// What is beyond the last valid frame, where frame `seq` would be: where it ends, if there is anything but zeros.
+///
+/// # Errors
+/// [`Error::Corrupt`] when a later frame is there; what the disk says.
+pub fn beyond(blocks: &mut Blocks, log: LogId, number: u64, seq: Seq, path: &Path) -> Result<Option<u64>, Error> {
+    let offset = blocks.offset();
+    let mut dirty = None;
     loop {
         let at = blocks.offset();
         let piece = blocks.peek(PIECE).map_err(Error::io("read", path))?;
@@ -149,18 +159,18 @@ fn end(blocks: &mut Blocks, facts: &Superblock, number: u64, head: &Head, path: 
             }
             // One frame at most is unsynced (S2): a later one, even a torn or misplaced one, proves that this was synced.
             for (sector, place) in block.chunks(SECTOR).zip((from..).step_by(SECTOR)) {
-                let header = Header::read(sector).filter(|header| header.log == facts.log && header.segment == number);
+                let header = Header::read(sector).filter(|header| header.log == log && header.segment == number);
                 if header.is_some_and(|header| header.seq != seq || place != offset) {
-                    return Err(corrupt(offset, "a frame is damaged or missing, and a later one is there"));
+                    let what = "a frame is damaged or missing, and a later one is there".to_owned();
+                    return Err(Corrupt { file: path.to_owned(), offset, seq, what }.into());
                 }
             }
-            let end = from + BLOCK as u64;
-            dirty = Some(dirty.map_or((from, end), |(first, _)| (first, end)));
+            dirty = Some(from + BLOCK as u64);
         }
         let bytes = piece.len();
         blocks.advance(bytes);
     }
-    Ok(dirty.map(|(_, end)| Dirt { cut: Cut { seq, file: path.to_owned(), offset }, end }))
+    Ok(dirty)
 }
 
 /// Makes everything from `offset` to `end` zero, durably.
