@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how each way of ending is told to the caller.
 
+pub mod backup;
 pub mod completions;
 pub mod dev;
 pub mod dlq;
@@ -126,6 +127,10 @@ enum Command {
     Verify(verify::Args),
     /// Copy the commit log out of ScyllaDB into a directory, to verify or to export it there.
     Fetch(fetch::Args),
+    /// Copy log, checkpoints, secret and keys of a data directory while its server runs; repeated, bring the copy up to date.
+    Backup(backup::Args),
+    /// Check a backup and make a data directory of it.
+    Restore(backup::Restore),
     /// Write the records of some SKUs and of their orders as a file that proves itself on another machine.
     Export(export::Args),
     /// One order of a running server, with all that happened to it.
@@ -168,6 +173,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Command::Bench(options) => bench::run(&options),
         Command::Verify(args) => verify::run(&args),
         Command::Fetch(args) => fetch::run(&args),
+        Command::Backup(args) => backup::run(&args),
+        Command::Restore(args) => backup::restore(&args),
         Command::Export(args) => export::run(&args),
         Command::Order(args) => order::run(&args),
         Command::Keys(args) => keys::run(&args),

@@ -18,7 +18,7 @@ mod upkeep;
 
 pub use clock::EngineClock;
 pub use health::{Check, Health};
-pub use ids::Ids;
+pub use ids::{Ids, is_whole_secret};
 pub use standby::Standby;
 pub use start::{Error, Recovered};
 

@@ -132,6 +132,14 @@ pub fn list(dir: &Path) -> Result<Vec<KeyInfo>, Error> {
     Ok(file::read(dir)?.keys.into_iter().map(StoredKey::into_info).collect())
 }
 
+/// Is this the text of a whole `keys.json`?
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(text: &[u8]) -> Result<(), String> {
+    file::parse(text).map(drop)
+}
+
 /// Revokes the live key of this name: refused by a running server within a quarter of a second.
 ///
 /// # Errors

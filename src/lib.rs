@@ -1,5 +1,6 @@
 //! The server: configuration, command line, HTTP, log, store, feed and workflows around the domain in `actors/`.
 
+pub mod backup;
 pub mod bench;
 pub mod broker;
 pub mod cache;

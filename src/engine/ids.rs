@@ -45,10 +45,7 @@ impl Ids {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(damaged("is missing")),
             Err(error) => return Err(error),
         }
-        match file.split_first_chunk::<SECRET>() {
-            Some((secret, sum)) if sum == crc(secret).to_le_bytes() => Ok(Ids::new(secret)),
-            _ => Err(damaged("is damaged")),
-        }
+        whole(&file).map(|secret| Ids::new(secret)).ok_or_else(|| damaged("is damaged"))
     }
 
     /// With the secret that all processes of a cell share. A copy is kept in `DIR/secret`: another cell's directory is
@@ -128,6 +125,18 @@ impl Ids {
         }
         mac.finalize().into_bytes().into()
     }
+}
+
+/// The secret in the bytes of its file; `None` when they are damaged.
+fn whole(file: &[u8]) -> Option<&[u8; SECRET]> {
+    let (secret, sum) = file.split_first_chunk::<SECRET>()?;
+    (sum == crc(secret).to_le_bytes()).then_some(secret)
+}
+
+/// Is this what a whole file `secret` holds?
+#[must_use]
+pub fn is_whole_secret(file: &[u8]) -> bool {
+    whole(file).is_some()
 }
 
 /// Makes the file, durably, or nothing.

@@ -56,10 +56,14 @@ pub(super) fn read(dir: &Path) -> Result<Stored, Error> {
         }
         Err(source) => return Err(Error::Io { path, source }),
     };
-    let stored: Stored =
-        serde_json::from_slice(&text).map_err(|e| Error::Format { path: path.clone(), detail: e.to_string() })?;
+    parse(&text).map_err(|detail| Error::Format { path, detail })
+}
+
+/// Reads the file's text, or says what is wrong with it.
+pub(super) fn parse(text: &[u8]) -> Result<Stored, String> {
+    let stored: Stored = serde_json::from_slice(text).map_err(|error| error.to_string())?;
     if stored.version != 1 {
-        return Err(Error::Format { path, detail: format!("version {} is not known here", stored.version) });
+        return Err(format!("version {} is not known here", stored.version));
     }
     Ok(stored)
 }
