@@ -1,12 +1,14 @@
 //! The command line, as its callers meet it: the real program, its words and its exit codes.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod backups;
 mod doctor;
 mod exports;
 mod imports;
 mod loads;
 mod servers;
 mod settings;
+mod upgrades;
 
 use serde_json::Value;
 use std::fmt::Write as _;
