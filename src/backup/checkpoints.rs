@@ -2,7 +2,7 @@
 
 use super::Error;
 use super::place::{Place, copy, names, remove, size};
-use super::segments::Run;
+use super::segments::{Run, diverged};
 use crate::disk::{ReadingDisk, SharedDisk};
 use crate::journal::{Checkpoint, LogId, checkpoint};
 use std::fs::File;
@@ -55,6 +55,12 @@ fn copy_one(place: &Place, folder: &Path, name: String) -> Result<Option<Kept>, 
         let is_damaged = source.exists() && checkpoint::read(&reading, &source, place.log)?.is_none();
         return Err(Error::damage(if is_damaged { &source } else { &draft }, "the checkpoint is damaged"));
     };
+    // The manifest that is there may name this file. A full one may take the place of a plain one of the same frame, but
+    // nothing of another history.
+    let there = if target.exists() { checkpoint::read(&place.disk, &target, place.log)? } else { None };
+    if there.is_some_and(|(there, _)| there.hash != checkpoint.hash) {
+        return Err(diverged(place));
+    }
     place.name(&target)?;
     Ok(Some(Kept { name, checkpoint, full, copied }))
 }

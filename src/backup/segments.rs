@@ -187,7 +187,8 @@ fn ahead(place: &Place) -> Error {
     ))
 }
 
-fn diverged(place: &Place) -> Error {
+/// Somebody else has gone on from a frame that both have.
+pub fn diverged(place: &Place) -> Error {
     Error::Refused(format!(
         "{} holds other frames than the log: two servers have gone on from the same one. Use another directory",
         place.dir.display()

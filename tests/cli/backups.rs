@@ -1,7 +1,7 @@
 //! `stampede backup` and `stampede restore`, beside a server that sells meanwhile.
 
 use super::{FAILED, Here, OK, Serving, USAGE, VIOLATED, wait_until};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -36,7 +36,7 @@ fn what_was_acknowledged_before_a_backup_under_load_is_in_it() {
     here.run(&["restore", "copy", "elsewhere"]).says(OK);
     let report: Value = serde_json::from_str(&here.run(&["verify", "elsewhere", "--json"]).says(OK)).unwrap();
     assert_eq!((&report["head"], &report["hash"]), (&second["ends_with"]["frame"], &second["ends_with"]["hash"]));
-    assert_eq!((&report["found"], &report["first"], &report["was_clean"]), (&0.into(), &1.into(), &true.into()));
+    assert_eq!((&report["found"], &report["first"], &report["was_clean"]), (&json!(0), &json!(1), &json!(true)));
     let keys = here.run(&["keys", "ls", "--data-dir", "elsewhere"]).says(OK);
     assert!(keys.contains("later"), "{keys}");
 
