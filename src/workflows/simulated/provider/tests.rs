@@ -4,6 +4,7 @@
 use super::super::tests::Counting;
 use super::super::{Deed, Entry};
 use super::*;
+use crate::workflows::simulated::Faults;
 use crate::store::tests::copy_files;
 use crate::workflows::provider::Operation;
 use stampede_actors::ids::OrderId;
