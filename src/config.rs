@@ -14,8 +14,8 @@ pub use flags::Flags;
 pub use layers::{ConfigError, Layers, Source};
 pub use settings::*;
 pub use value::{
-    AmqpUrl, Backend, BrokerKind, Bytes, CacheKind, Collector, Endpoint, Format, Placement, Proxies, Quota, Rate, RedisUrl,
-    Share, Works,
+    AmqpUrl, Backend, BrokerKind, Bytes, CacheKind, Collector, Endpoint, Format, Placement, Proxies, Quota, Rate,
+    RedisUrl, Share, Works,
 };
 
 use stampede_actors::time::Span;

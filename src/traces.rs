@@ -1,9 +1,9 @@
 //! Traces: what a sampled order went through, drawn as spans and sent to a collector over OTLP/HTTP. Off by default.
 //!
-//! Whether an order is traced is decided once, where it comes in ([`crate::http::traced`]), and then travels with it as a
-//! [`TraceLink`]: through the actors, the log, the feed, RabbitMQ's headers, the workers and back (docs/adr/0016). Whoever
-//! works on something without a link does nothing here but look for one. Attributes are closed words, numbers and ids of
-//! ours: no buyer, delivery, token or key.
+//! Whether an order is traced is decided once, where it comes in ([`crate::http::traced`]), and then travels with it as
+//! a [`TraceLink`]: through the actors, the log, the feed, RabbitMQ's headers, the workers and back (docs/adr/0016).
+//! Whoever works on something without a link does nothing here but look for one. Attributes are closed words, numbers
+//! and ids of ours: no buyer, delivery, token or key.
 
 mod drawn;
 mod export;

@@ -212,7 +212,8 @@ pub struct Placement {
     pub lines: Vec<Line>,
     /// The earliest deadline of its holds.
     pub hold_expires_at: Timestamp,
-    /// Where it belongs in a trace that is kept; decided once, by whoever asked first. Behind a pointer, as most have none.
+    /// Where it belongs in a trace that is kept; decided once, by whoever asked first. Behind a pointer, as most have
+    /// none.
     pub trace: Option<Box<TraceLink>>,
 }
 

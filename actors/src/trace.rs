@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU64;
 
-/// A trace, and the span under which everything goes on; of a trace that is kept (sampled). One word is never zero, so that
-/// the absence of a link takes no room of its own.
+/// A trace, and the span under which everything goes on; of a trace that is kept (sampled). One word is never zero, so
+/// that the absence of a link takes no room of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceLink {
     high: u64,

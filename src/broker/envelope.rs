@@ -90,8 +90,8 @@ pub fn read(body: &[u8], properties: &BasicProperties, redelivered: bool) -> Res
     })
 }
 
-/// Where the message belongs. An order that is not traced says so under its own id, with a span named after the message:
-/// whoever looks into the queue can still tell what belongs together.
+/// Where the message belongs. An order that is not traced says so under its own id, with a span named after the
+/// message: whoever looks into the queue can still tell what belongs together.
 fn traceparent(message: &Message) -> String {
     if let Some(link) = message.trace {
         return parent::write(link);

@@ -15,7 +15,12 @@ use lapin::{Channel, Confirmation};
 pub(super) type Confirms = FuturesUnordered<BoxFuture<'static, (MessageId, lapin::Result<Confirmation>)>>;
 
 /// Publishes a message; its confirm comes later.
-pub(super) async fn publish(channel: &Channel, exchange: &str, message: &Message, confirms: &mut Confirms) -> Result<(), Trouble> {
+pub(super) async fn publish(
+    channel: &Channel,
+    exchange: &str,
+    message: &Message,
+    confirms: &mut Confirms,
+) -> Result<(), Trouble> {
     let span = publishing(message);
     // Whoever takes it out goes on from here.
     let message = &Message { trace: span.as_ref().map(Span::link).or(message.trace), ..*message };
@@ -31,6 +36,7 @@ pub(super) async fn publish(channel: &Channel, exchange: &str, message: &Message
 
 /// The span of a message that is traced: until RabbitMQ has confirmed it, or the connection ends.
 fn publishing(message: &Message) -> Option<Span> {
+    message.trace?;
     let work = Work::of(message.step).word();
     let mut span = traces::below(message.trace, Kind::Producer, format!("publish {work}"))?;
     span.tell("messaging.system", "rabbitmq");

@@ -13,9 +13,7 @@ use crate::config::{Rabbitmq, Works};
 use crate::feed::{Message, MessageId, Queue};
 use futures_util::StreamExt;
 use futures_util::stream::SelectAll;
-use lapin::options::{
-    BasicConsumeOptions, BasicNackOptions, BasicQosOptions, ConfirmSelectOptions,
-};
+use lapin::options::{BasicConsumeOptions, BasicNackOptions, BasicQosOptions, ConfirmSelectOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Confirmation, Connection, ConnectionProperties, Consumer};
 use std::sync::Arc;

@@ -355,7 +355,7 @@ settings! {
         /// Errors: unreadable, a user or password in it, or https:// (TLS is left to a collector or proxy beside it), no start. Effect: "off" draws nothing and costs nothing; a collector that is away loses spans and delays nobody.
         otlp: Collector = "tracing.otlp", "off";
         /// Share of the orders whose caller has not decided that are traced, from 0 to 1. A caller decides with the `sampled` flag of `traceparent`.
-        /// Errors: not from 0 to 1, no start. Effect: each traced order takes some 30 spans and a few microseconds more; 0 traces only what callers ask for.
+        /// Errors: not from 0 to 1, no start. Effect: more shows more, and takes more of the collector; 0 traces only what callers ask for.
         sample: Share = "tracing.sample", "0.01";
     }
 

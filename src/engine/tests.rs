@@ -54,7 +54,10 @@ impl Pile {
                     Event::Sku(if self.version.is_multiple_of(2) { sku::Event::Resumed } else { sku::Event::Paused });
                 Entry { entity: entity.clone(), version: self.version, event }
             });
-            last = engine.0.queue.append(Record { at: engine.now(), entries: entries.collect(), trace: None }, Position(0));
+            last = engine
+                .0
+                .queue
+                .append(Record { at: engine.now(), entries: entries.collect(), trace: None }, Position(0));
             engine.0.queue.kick();
         }
         eventually(|| if engine.committed() >= last { Ok(()) } else { Err("not committed".to_owned()) });

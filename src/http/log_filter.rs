@@ -15,16 +15,19 @@ pub const READ: Spec =
         .gives(&[json(200, "The filter in force.", of::<LogFilter>)]);
 
 /// `PUT /v1/ops/log-filter`
-pub const PUT: Spec =
-    Spec::put("/v1/ops/log-filter", "putLogFilter", "Changes which of the server's own messages are written.")
-        .about(
-            "As the setting `diagnostics.filter`, of this process and until it ends. A filter that cannot be read changes \
+pub const PUT: Spec = Spec::put(
+    "/v1/ops/log-filter",
+    "putLogFilter",
+    "Changes which of the server's own messages are written.",
+)
+.about(
+    "As the setting `diagnostics.filter`, of this process and until it ends. A filter that cannot be read changes \
              nothing. `debug` and `trace` cost throughput.",
-        )
-        .tag("operations")
-        .api_key()
-        .takes(of::<LogFilter>)
-        .gives(&[json(200, "It is in force.", of::<LogFilter>)]);
+)
+.tag("operations")
+.api_key()
+.takes(of::<LogFilter>)
+.gives(&[json(200, "It is in force.", of::<LogFilter>)]);
 
 /// A filter of messages.
 #[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
@@ -47,11 +50,11 @@ pub async fn put(mut call: Call) -> Answer {
     if logs::filter().is_none() {
         return Err(none());
     }
-    logs::set_filter(&body.filter).map_err(|why| {
-        Problem::invalid(vec![FieldError::at("/filter".into(), kinds::VALIDATION_FAILED.code, why)])
-    })?;
+    logs::set_filter(&body.filter)
+        .map_err(|why| Problem::invalid(vec![FieldError::at("/filter".into(), kinds::VALIDATION_FAILED.code, why)]))?;
     // Said under the new filter, so that a log that falls silent says why, unless it was told not to.
-    tracing::warn!(request = %call.id, by = call.api_key.as_deref(), filter = body.filter, "the log's filter was changed");
+    let by = call.api_key.as_deref();
+    tracing::warn!(request = %call.id, by, filter = body.filter, "the log's filter was changed");
     Ok(Reply::ok(128, &body))
 }
 

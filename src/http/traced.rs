@@ -1,5 +1,5 @@
-//! Whether a request is traced: decided here, once. Its caller decides with `traceparent`; where none has, a share of the
-//! purchases is chosen. A later request about an order that is traced joins the order's trace.
+//! Whether a request is traced: decided here, once. Its caller decides with `traceparent`; where none has, a share of
+//! the purchases is chosen. A later request about an order that is traced joins the order's trace.
 
 use crate::http::request_id::RequestId;
 use crate::http::spec::{Method, Spec};

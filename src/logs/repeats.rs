@@ -1,4 +1,5 @@
-//! Messages that repeat themselves: some of each kind are let through in a while, then one line says how many were left out.
+//! Messages that repeat themselves: some of each kind are let through in a while, then one line says how many were left
+//! out.
 //!
 //! A kind is a place in the code, so there are as many as the program has, and no more is remembered of each than two
 //! numbers. What other libraries say by way of the crate `log` counts together, level by level.
@@ -136,7 +137,8 @@ mod tests {
         let writer = lines.clone();
         let repeats = Repeats { most, kinds: Arc::default() };
         let kinds = Arc::clone(&repeats.kinds);
-        let words = tracing_subscriber::fmt::layer().without_time().with_ansi(false).with_writer(move || writer.clone());
+        let words =
+            tracing_subscriber::fmt::layer().without_time().with_ansi(false).with_writer(move || writer.clone());
         let subscriber = tracing_subscriber::registry().with(repeats).with(words);
         tracing::subscriber::with_default(subscriber, || said(&|| kinds.turn()));
         lines.take()

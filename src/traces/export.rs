@@ -81,7 +81,8 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Sends what waits, for two seconds at most, and ends the thread. A collector that is away costs no more than that.
+    /// Sends what waits, for two seconds at most, and ends the thread. A collector that is away costs no more than
+    /// that.
     pub fn stop(self) {
         self.stopping.store(true, Relaxed);
         // A full queue wakes it as well.
@@ -200,7 +201,8 @@ impl Sender {
         self.lost += lost;
         if self.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             let dropped = self.counts.dropped.load(Relaxed);
-            tracing::warn!(collector = %self.to, %why, spans = self.lost, dropped, "spans are lost: orders go on untraced");
+            let (collector, spans) = (&self.to, self.lost);
+            tracing::warn!(%collector, %why, spans, dropped, "spans are lost: orders go on untraced");
             (self.told, self.lost) = (Some(Instant::now()), 0);
         }
     }

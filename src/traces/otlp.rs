@@ -54,10 +54,9 @@ fn write(span: &Finished) -> Span {
     let began = nanoseconds(span.began);
     let mut attributes: Vec<KeyValue> = span.attributes.iter().map(|(key, value)| attribute(key, value)).collect();
     attributes.extend(span.outcome.map(|word| text("stampede.outcome", word.to_owned())));
-    let status = span.failed.then(|| Status {
-        code: StatusCode::Error as i32,
-        message: span.outcome.unwrap_or("failed").to_owned(),
-    });
+    let status = span
+        .failed
+        .then(|| Status { code: StatusCode::Error as i32, message: span.outcome.unwrap_or("failed").to_owned() });
     Span {
         trace_id: span.link.trace().to_be_bytes().to_vec(),
         span_id: span.link.span().get().to_be_bytes().to_vec(),

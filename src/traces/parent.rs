@@ -1,4 +1,5 @@
-//! `traceparent` of W3C Trace Context, read strictly: what is not exactly right counts as absent, as the standard wants it.
+//! `traceparent` of W3C Trace Context, read strictly: what is not exactly right counts as absent, as the standard wants
+//! it.
 
 use stampede_actors::trace::TraceLink;
 
@@ -77,7 +78,10 @@ mod tests {
     #[test]
     fn only_the_lowest_flag_is_looked_at() {
         let with = |flags: &str| parse(format!("{}{flags}", &GOOD[..53]).as_bytes()).map(|parent| parent.sampled);
-        assert_eq!([with("00"), with("01"), with("03"), with("fe")], [Some(false), Some(true), Some(true), Some(false)]);
+        assert_eq!(
+            [with("00"), with("01"), with("03"), with("fe")],
+            [Some(false), Some(true), Some(true), Some(false)]
+        );
         assert_eq!(sampled(&GOOD.replace("-01", "-00")), None);
     }
 

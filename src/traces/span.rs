@@ -1,4 +1,5 @@
-//! One span: begun, told about, and handed to the exporter when it is dropped, so that none is forgotten on any way out.
+//! One span: begun, told about, and handed to the exporter when it is dropped, so that none is forgotten on any way
+//! out.
 
 use super::export::{Counts, Work};
 use stampede_actors::trace::TraceLink;

@@ -1,5 +1,5 @@
-//! Spans of the workers: a message that is worked on, and what is asked of whom on the way. Nothing of an order that is not
-//! traced.
+//! Spans of the workers: a message that is worked on, and what is asked of whom on the way. Nothing of an order that is
+//! not traced.
 
 use super::job::{Ask, End, Reply};
 use crate::feed::{Message, Queue};

@@ -1,4 +1,5 @@
-//! The server's own words: their filter is changed while it runs, and a message that repeats itself is told by its count.
+//! The server's own words: their filter is changed while it runs, and a message that repeats itself is told by its
+//! count.
 
 use crate::client;
 use crate::server::{eventually, order, unique};
@@ -114,14 +115,21 @@ fn a_message_that_repeats_itself_is_told_by_its_count() {
     let (said, more) = in_a_while(|| {
         let (said, more) = (server.lines(UNKNOWN), server.lines(MORE_OFTEN));
         let left_out: u64 = more.iter().map(|line| line["left_out"].as_u64().unwrap()).sum();
-        if said.len() as u64 + left_out == 30 { Ok((said, more)) } else { Err(format!("{} and {left_out}", said.len())) }
+        if said.len() as u64 + left_out == 30 {
+            Ok((said, more))
+        } else {
+            Err(format!("{} and {left_out}", said.len()))
+        }
     });
     assert!(said.len() < 30 && !more.is_empty(), "{more:#?}");
     for line in &said {
         assert!(orders.iter().any(|order| line["order"] == **order), "{line}");
         assert_eq!(line["step"], "authorize");
     }
-    assert!(more.iter().all(|line| line["module"] == "stampede::workflows::run" && line["level"] == "WARN"), "{more:#?}");
+    assert!(
+        more.iter().all(|line| line["module"] == "stampede::workflows::run" && line["level"] == "WARN"),
+        "{more:#?}"
+    );
 }
 
 #[test]
@@ -131,7 +139,8 @@ fn the_filter_is_changed_while_the_server_runs() {
     assert_eq!(server.filter(), "info");
     let first = server.buy();
     let heard = |order: &str| server.lines(UNKNOWN).iter().any(|line| line["order"] == order);
-    let wait_for = |order: &str| eventually(|| if heard(order) { Ok(()) } else { Err(format!("nothing about {order}")) });
+    let wait_for =
+        |order: &str| eventually(|| if heard(order) { Ok(()) } else { Err(format!("nothing about {order}")) });
     wait_for(&first);
 
     let answer = server.send("PUT", FILTER, &[], &json!({ "filter": "info,stampede::workflows=error" })).expect(200);
@@ -159,10 +168,15 @@ fn a_filter_that_cannot_be_read_changes_nothing() {
     let long = "x".repeat(1_025);
     for wrong in ["stampede=loud", "info,=", "a=b=c", &long] {
         let problem = server.send("PUT", FILTER, &[], &json!({ "filter": wrong })).expect(422).json();
-        assert_eq!((problem["code"].as_str(), problem["errors"][0]["pointer"].as_str()), (Some("validation_failed"), Some("/filter")), "{problem}");
+        assert_eq!(
+            (problem["code"].as_str(), problem["errors"][0]["pointer"].as_str()),
+            (Some("validation_failed"), Some("/filter")),
+            "{problem}"
+        );
     }
     server.send("PUT", FILTER, &[], &json!({ "level": "info" })).expect(422);
-    client::send(server.api, "PUT", FILTER, &[("Content-Type", "application/json")], Some(b"{\"filter\":\"off\"}")).expect(401);
+    client::send(server.api, "PUT", FILTER, &[("Content-Type", "application/json")], Some(b"{\"filter\":\"off\"}"))
+        .expect(401);
     client::send(server.api, "GET", FILTER, &[], None).expect(401);
     assert_eq!(server.filter(), "info");
     assert!(server.lines(CHANGED).is_empty());

@@ -15,7 +15,8 @@ fn counted(server: &Server, outcome: &str) -> u64 {
 }
 
 fn buys(server: &Server, count: usize) -> Vec<String> {
-    let buy = |n| server.buy(&unique(), &format!("b-{n}"), "tee", 1).expect(201).json()["order"].as_str().unwrap().to_owned();
+    let buy =
+        |n| server.buy(&unique(), &format!("b-{n}"), "tee", 1).expect(201).json()["order"].as_str().unwrap().to_owned();
     let orders: Vec<_> = (0..count).map(buy).collect();
     for order in &orders {
         server.wait_for_state(order, "fulfilled");
@@ -54,7 +55,8 @@ fn a_later_request_joins_its_orders_trace() {
     let key = unique();
     let key = format!("\"{key}\"");
     let headers = [("Idempotency-Key", key.as_str()), ("traceparent", parent)];
-    let order = server.send("POST", "/v1/orders", &headers, &body).expect(201).json()["order"].as_str().unwrap().to_owned();
+    let order =
+        server.send("POST", "/v1/orders", &headers, &body).expect(201).json()["order"].as_str().unwrap().to_owned();
     server.wait_for_state(&order, "fulfilled");
     let refund = json!({ "lines": [], "restock": true });
     let answer = server.post_as_seller(&format!("/v1/orders/{order}/refunds"), &unique(), &refund).expect(202);
@@ -62,7 +64,8 @@ fn a_later_request_joins_its_orders_trace() {
     // Reads do not.
     assert_eq!(server.get(&format!("/v1/orders/{order}")).expect(200).header("traceparent"), None);
     // A repeat of the order, from another trace, is part of that; the order stays where it is.
-    let other = [("Idempotency-Key", key.as_str()), ("traceparent", "00-11111111111111111111111111111111-2222222222222222-01")];
+    let other =
+        [("Idempotency-Key", key.as_str()), ("traceparent", "00-11111111111111111111111111111111-2222222222222222-01")];
     server.send("POST", "/v1/orders", &other, &body).expect(201);
     server.terminate();
     assert!(server.wait(Duration::from_secs(20)).success());

@@ -1,11 +1,12 @@
 //! What the log must never hold.
 
 use crate::client;
-use crate::server::unique;
+use crate::server::{eventually, unique};
 use crate::services::Services;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
 
 /// A whole run, with everything of ours said that can be: keys that are right and wrong, passwords that are refused.
 #[test]
@@ -17,8 +18,22 @@ fn the_log_holds_no_secret() {
     let place = amqp.rsplit_once('@').map_or_else(|| amqp.trim_start_matches("amqp://"), |(_, place)| place);
     let mut server = Command::new(env!("CARGO_BIN_EXE_stampede"))
         .args(["serve", "--api-bind", "127.0.0.1:0", "--ops-bind", "127.0.0.1:0", "--diagnostics-format", "json"])
-        .args(["--diagnostics-filter", "debug,stampede=trace,stampede_actors=trace,lapin=off", "--diagnostics-repeats", "0"])
-        .args(["--broker", "rabbitmq", "--cache", "redis", "--faults", "payment=timeout:50%", "--payment-timeout", "50ms"])
+        .args([
+            "--diagnostics-filter",
+            "debug,stampede=trace,stampede_actors=trace,lapin=off",
+            "--diagnostics-repeats",
+            "0",
+        ])
+        .args([
+            "--broker",
+            "rabbitmq",
+            "--cache",
+            "redis",
+            "--faults",
+            "payment=timeout:50%",
+            "--payment-timeout",
+            "50ms",
+        ])
         .args(["--tracing-otlp", "http://127.0.0.1:1", "--tracing-sample", "1"])
         .env("STAMPEDE_RABBITMQ_URL", format!("amqp://shop:amqp-s3cret@{place}"))
         .env("STAMPEDE_REDIS_URL", "redis://shop:redis-s3cret@127.0.0.1:1")
@@ -38,7 +53,9 @@ fn the_log_holds_no_secret() {
             _ => {}
         }
     };
-    let rest = std::thread::spawn(move || lines.collect::<Vec<_>>());
+    let said = Arc::new(Mutex::new(said));
+    let to = Arc::clone(&said);
+    let rest = std::thread::spawn(move || lines.for_each(|line| to.lock().unwrap().push(line)));
     let api = ready["api"].as_str().unwrap().parse().unwrap();
     let send = |method: &str, path: &str, headers: &[(&str, &str)], body: Value| {
         let headers = [&[("Content-Type", "application/json")], headers].concat();
@@ -60,13 +77,19 @@ fn the_log_holds_no_secret() {
     }
     send("PUT", "/v1/ops/log-filter", &[("Authorization", &right)], json!({ "filter": "trace,lapin=off" })).expect(200);
     send("PUT", "/v1/skus/tee", &[("Authorization", &right)], json!({ "seller": 7 })).expect(422);
+    eventually(|| match said.lock().unwrap().iter().any(|line| line.contains("RabbitMQ cannot be used")) {
+        true => Ok(()),
+        false => Err("RabbitMQ has not refused the password yet".to_owned()),
+    });
     // SAFETY: a signal to a child of ours that we have not waited for.
     assert_eq!(unsafe { libc::kill(server.id() as i32, libc::SIGTERM) }, 0);
     assert!(server.wait().unwrap().success());
-    said.extend(rest.join().unwrap());
-    let log = said.join("\n");
-    assert!(log.contains("RabbitMQ cannot be used") && log.contains("the log's filter was changed"), "{log}");
-    for secret in [&key, "amqp-s3cret", "redis-s3cret", "wr0ng-key", "tok_s3cret", "key-s3cret", "ada-lovelace", "address-of"] {
+    rest.join().unwrap();
+    let log = said.lock().unwrap().join("\n");
+    assert!(log.contains("the log's filter was changed"), "{log}");
+    for secret in
+        [&key, "amqp-s3cret", "redis-s3cret", "wr0ng-key", "tok_s3cret", "key-s3cret", "ada-lovelace", "address-of"]
+    {
         assert!(!log.contains(secret), "{secret} is in the log: {log}");
     }
 }

@@ -1,4 +1,5 @@
-//! One order is one trace: from its buyer's request over the log and RabbitMQ to the workers and back, also over a crash.
+//! One order is one trace: from its buyer's request over the log and RabbitMQ to the workers and back, also over a
+//! crash.
 
 use crate::collector::{Collector, Span};
 use crate::server::{Server, eventually};

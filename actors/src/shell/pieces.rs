@@ -1,5 +1,5 @@
-//! Finished pieces of traced work, told to whoever draws traces. The shells know no tracing library and make no ids: they
-//! say when something began and ended, for orders that brought a link and for no others.
+//! Finished pieces of traced work, told to whoever draws traces. The shells know no tracing library and make no ids:
+//! they say when something began and ended, for orders that brought a link and for no others.
 
 use crate::ids::{HoldId, OrderId, SkuId};
 use crate::order::placing::HoldRequest;

@@ -65,7 +65,9 @@ impl Value for Collector {
             return Ok(Collector(None));
         }
         if text.starts_with("https://") {
-            return Err("http://…: there is no TLS here; put a collector or a proxy that speaks it beside this server".into());
+            return Err(
+                "http://…: there is no TLS here; put a collector or a proxy that speaks it beside this server".into()
+            );
         }
         // The path goes into a request as it is.
         let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#".contains(&byte));

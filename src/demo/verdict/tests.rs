@@ -229,5 +229,9 @@ fn placed(number: u128, units: u32) -> Event {
 
 fn happened(order: u128, event: Event) -> Record {
     let entity = EntityId::Order(OrderId(order));
-    Record { at: Timestamp::ZERO, entries: vec![Entry { entity, version: 1, event: record::Event::Order(event) }], trace: None }
+    Record {
+        at: Timestamp::ZERO,
+        entries: vec![Entry { entity, version: 1, event: record::Event::Order(event) }],
+        trace: None,
+    }
 }

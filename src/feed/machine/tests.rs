@@ -28,7 +28,11 @@ fn record(n: u64, step: Option<Step>) -> Record {
         None => Happened::Answered { step: Step::Fulfil, answer: Answer::Done { reference: None }, at },
     };
     let order = OrderId(u128::from(n));
-    Record { at, entries: vec![Entry { entity: EntityId::Order(order), version: 1, event: Event::Order(event) }], trace: None }
+    Record {
+        at,
+        entries: vec![Entry { entity: EntityId::Order(order), version: 1, event: Event::Order(event) }],
+        trace: None,
+    }
 }
 
 const PAY: Option<Step> = Some(Step::Authorize { attempt: 1 });

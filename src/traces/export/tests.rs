@@ -62,6 +62,7 @@ impl Rig {
     }
 }
 
+const BUSY: &[u8] = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 #[test]
@@ -81,7 +82,10 @@ fn spans_come_to_the_collector_as_they_were_told() {
     let [span] = of_process.scope_spans[0].spans.as_slice() else { panic!("{request:?}") };
     assert_eq!((span.name.as_str(), span.kind), ("call", 3));
     assert_eq!(span.trace_id, 7_u128.to_be_bytes());
-    assert_eq!((span.span_id.as_slice(), span.parent_span_id.as_slice()), (&id.to_be_bytes()[..], &9_u64.to_be_bytes()[..]));
+    assert_eq!(
+        (span.span_id.as_slice(), span.parent_span_id.as_slice()),
+        (&id.to_be_bytes()[..], &9_u64.to_be_bytes()[..])
+    );
     assert_eq!(span.status.as_ref().unwrap().message, "timeout");
     assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
     assert_eq!(rig.counts.all(), [1, 0, 0]);
@@ -89,7 +93,7 @@ fn spans_come_to_the_collector_as_they_were_told() {
 
 #[test]
 fn a_collector_that_is_busy_is_asked_again() {
-    let (at, taken) = collector(vec![b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n", OK]);
+    let (at, taken) = collector(vec![BUSY, OK]);
     let rig = rig(at);
     drop(rig.span());
     let (first, second) = (taken.recv().unwrap(), taken.recv().unwrap());
@@ -101,7 +105,7 @@ fn a_collector_that_is_busy_is_asked_again() {
 #[test]
 fn what_a_collector_does_not_want_is_counted() {
     // partial_success { rejected_spans: 2 }
-    let partly = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n\x0a\x02\x08\x02";
+    let partly: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n\x0a\x02\x08\x02";
     let rubbish: [&[u8]; 3] = [b"220 smtp.example ESMTP\r\n", b"HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n", b""];
     let (at, _taken) = collector(vec![partly]);
     let rig = self::rig(at);
