@@ -111,7 +111,7 @@ where
         Ok(reply) => reply.into_response(),
         Err(problem) => {
             if problem.kind.status == 500 {
-                let (order, trace) = (problem.order.map(tracing::field::display), traces::shown(trace));
+                let (order, trace) = (problem.order.as_deref().map(tracing::field::display), traces::shown(trace));
                 let (operation, code) = (spec.operation, problem.kind.code);
                 tracing::error!(request = %id, order, trace, operation, code, "{}", problem.detail);
             }

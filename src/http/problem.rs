@@ -28,8 +28,8 @@ pub struct Problem {
     pub detail: Cow<'static, str>,
     /// What is wrong with which field.
     pub errors: Vec<FieldError>,
-    /// Which order it is about, for the log.
-    pub order: Option<OrderId>,
+    /// Which order it is about, for the log. Rare, and would make every answer larger.
+    pub order: Option<Box<OrderId>>,
     /// For 405.
     allow: Option<String>,
     /// When this one may be repeated, where that is known better than of its kind.
@@ -100,7 +100,7 @@ impl Problem {
     /// Names the order that it is about.
     #[must_use]
     pub fn of_order(mut self, order: OrderId) -> Problem {
-        self.order = Some(order);
+        self.order = Some(Box::new(order));
         self
     }
 

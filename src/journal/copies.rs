@@ -104,12 +104,15 @@ fn open(disk: &SharedDisk, path: &Path, log: LogId, number: u64) -> Result<Archi
     })
 }
 
+/// Takes a frame of an archive: the head that it makes, and its bytes.
+pub(super) type Each<'a> = &'a mut dyn FnMut(&Head, &[u8]) -> Result<(), Error>;
+
 pub(super) fn read_all(
     disk: &SharedDisk,
     path: &Path,
     log: LogId,
     number: u64,
-    each: &mut dyn FnMut(&Head, &[u8]) -> Result<(), Error>,
+    each: Each<'_>,
 ) -> Result<Summary, Error> {
     let archive = open(disk, path, log, number)?;
     let (mut offset, mut seq) = (FIRST_FRAME, archive.summary.start.before.seq + 1);

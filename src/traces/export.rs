@@ -147,6 +147,7 @@ impl Sender {
     }
 
     /// Waits for a span, then for some company.
+    #[allow(clippy::vec_box, reason = "each comes in its box, and is large")]
     fn gather(&self) -> Vec<Box<Finished>> {
         let mut batch = Vec::new();
         let stopping = self.stopping.load(Relaxed);

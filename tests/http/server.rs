@@ -110,6 +110,7 @@ impl Server {
         (self.child, self.api, self.operations) = spawn(program(), self.dir.path(), &self.flags);
     }
 
+    #[allow(dead_code, reason = "tests with other servers beside it use it")]
     pub fn pid(&self) -> i64 {
         self.child.id().into()
     }

@@ -149,7 +149,10 @@ fn out_of_memory_under_load() {
     let server = start(&redis, "full", &MORE);
     server.stock("hoodie", UNITS);
     let decided = |outcome: &str| {
-        metric(&server, &format!("stampede_store_operations_total{{backend=\"redis\",op=\"decide\",outcome=\"{outcome}\"}}"))
+        metric(
+            &server,
+            &format!("stampede_store_operations_total{{backend=\"redis\",op=\"decide\",outcome=\"{outcome}\"}}"),
+        )
     };
     let seen = rush(&server, || {
         std::thread::sleep(Duration::from_millis(200));

@@ -124,7 +124,7 @@ impl Names {
             currency: None,
             wanted,
             // Some are traced, which changes nothing but what they remember.
-            trace: TraceLink::new(number.into(), number).filter(|_| number % 3 == 0).map(Box::new),
+            trace: TraceLink::new(number.into(), number).filter(|_| number.is_multiple_of(3)).map(Box::new),
         }
     }
 

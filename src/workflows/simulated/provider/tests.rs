@@ -4,9 +4,9 @@
 use super::super::tests::Counting;
 use super::super::{Deed, Entry};
 use super::*;
-use crate::workflows::simulated::Faults;
 use crate::store::tests::copy_files;
 use crate::workflows::provider::Operation;
+use crate::workflows::simulated::Faults;
 use stampede_actors::ids::OrderId;
 use stampede_actors::money::{Money, currency};
 use stampede_actors::order::Step;
