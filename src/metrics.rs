@@ -6,6 +6,7 @@
 
 pub mod catalogue;
 mod committed;
+mod exemplars;
 pub(crate) mod families;
 pub(crate) mod histograms;
 mod hot;
@@ -44,6 +45,20 @@ pub fn answered(route: Route, status: u16, took: Duration) {
     let of_route = &get().routes[route as usize];
     of_route.by_class[status_class(status)].increment(1);
     of_route.duration.record(took.as_secs_f64());
+}
+
+/// Notes the trace of a request that was slow or failed, as an example of its bucket.
+pub fn example(route: Route, status: u16, took: Duration, trace: u128) {
+    if took < exemplars::SLOW && status < 500 {
+        return;
+    }
+    let (examples, spec) = (&get().exemplars, route.spec());
+    let labels = format!("route=\"{}\",method=\"{}\"", spec.path, spec.method.as_str());
+    examples.note(&catalogue::HTTP_DURATION, &labels, catalogue::SECONDS, took, trace);
+    if spec.purchase {
+        let labels = format!("stage=\"{}\"", Stage::WORDS[Stage::Total as usize]);
+        examples.note(&catalogue::CHECKOUT_DURATION, &labels, catalogue::SECONDS, took, trace);
+    }
 }
 
 /// Counts a request that no route takes.
@@ -138,6 +153,7 @@ pub fn render() -> String {
 #[must_use]
 pub fn open_metrics() -> String {
     let mut text = String::new();
+    let examples = !get().exemplars.is_empty();
     for line in render().lines().filter(|line| !line.is_empty()) {
         let mut words = line.splitn(4, ' ');
         let (mark, what, name) = (words.next(), words.next(), words.next());
@@ -146,6 +162,9 @@ pub fn open_metrics() -> String {
             (Some(family), Some(what), Some(rest)) => text.push_str(&format!("# {what} {family} {rest}\n")),
             _ => {
                 text.push_str(line);
+                if examples {
+                    get().exemplars.append(line, catalogue::SECONDS, &mut text);
+                }
                 text.push('\n');
             }
         }

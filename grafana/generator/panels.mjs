@@ -92,6 +92,7 @@ const ANNOTATIONS = [
   ["Sale begins", "green", "(sum(stampede:orders_placed:rate20s) > 0) unless (sum(stampede:orders_placed:rate20s offset 1m) > 0)"],
   ["Sold out", "orange", '(sum(stampede_units{job=~"$job",state="available"}) == 0) and on() (sum(stampede_units{job=~"$job",state="available"} offset 15s) > 0)'],
   ["Take-over", "purple", 'sum by (instance) (changes(stampede_cql_owner{job=~"$job"}[30s])) > 0'],
+  ["Shop paused", "red", 'max by (instance) (stampede_shop_paused{job=~"$job"}) > 0'],
   ["Start or deploy", "blue", 'sum by (instance) (changes(stampede_process_start_time_seconds{job=~"$job"}[1m])) > 0'],
   ["Load test or fault", "red", 'max by (kind) (stampede_scenario_active{job=~"$job"}) == 1'],
 ];

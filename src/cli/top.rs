@@ -96,6 +96,7 @@ impl Look {
 #[derive(Debug, Serialize)]
 struct Glance {
     ready: bool,
+    paused: bool,
     faults: bool,
     units: Units,
     /// Per second.
@@ -174,6 +175,7 @@ impl Glance {
             ["buyer_limit", "paused", "price_changed", "invalid", "rate_limited", "not_admitted", "contended"];
         Glance {
             ready: of("stampede_ready", "") >= now.metrics.count("stampede_ready"),
+            paused: of("stampede_shop_paused", "") > 0.0,
             faults: of("stampede_scenario_active", "kind=\"fault\"") > 0.0,
             units: Units {
                 available: units("available"),
@@ -211,10 +213,11 @@ impl Glance {
     fn text(&self) -> String {
         let whole = |number: f64| grouped(number.max(0.0).round() as u64);
         let ms = |quantile: Option<f64>| quantile.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
-        let state = match (self.ready, self.faults) {
-            (false, _) => "NOT READY",
-            (true, true) => "ready, faults on purpose",
-            (true, false) => "ready",
+        let state = match (self.ready, self.paused, self.faults) {
+            (false, ..) => "NOT READY",
+            (true, true, _) => "THE SHOP IS PAUSED",
+            (true, false, true) => "ready, faults on purpose",
+            (true, false, false) => "ready",
         };
         let truth = match self.oversold > 0.0 || self.violations > 0.0 {
             true => format!("OVERSOLD {}  VIOLATIONS {}", self.oversold, self.violations),

@@ -131,7 +131,11 @@ where
     if app.shared.draining() {
         response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     }
-    metrics::answered(route, response.status().as_u16(), took);
+    let status = response.status().as_u16();
+    metrics::answered(route, status, took);
+    if let Some(trace) = trace {
+        metrics::example(route, status, took, trace.trace());
+    }
     response
 }
 

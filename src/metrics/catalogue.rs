@@ -232,6 +232,8 @@ catalogue! {
     INVARIANT_VIOLATIONS = counter "stampede_invariant_violations_total" [invariant: Of(&INVARIANTS)];
     /// When two sums of the log that must agree were last seen to, in Unix seconds: `orders_charges`, orders whose money was taken against charges; `stock_movements`, units on hand against those that came in and did not leave. Looked at with every scrape, as of what the store has taken in.
     RECONCILED = gauge "stampede_reconciliation_last_success_timestamp_seconds" [pair: Of(crate::verify::Pair::WORDS)];
+    /// 1 while an operator has the whole shop take no new orders or holds.
+    SHOP_PAUSED = gauge "stampede_shop_paused" [];
     /// Units by state, over all SKUs, as of the store's last write.
     UNITS = gauge "stampede_units" [state: Of(UNIT_STATES)];
     /// Orders by state, as of the store's last write.

@@ -2,6 +2,7 @@
 
 use crate::http::routes::Route;
 use crate::metrics::catalogue::{self, ALL, Kind, Metric, OTHER, STATUS_CLASSES};
+use crate::metrics::exemplars::Exemplars;
 use crate::metrics::histograms::Histograms;
 use crate::metrics::hot::Sketch;
 use crate::metrics::words::{ATTENTION, Checkout, HoldEnd, HoldState, KeyOutcome, OrderOutcome, Shed, Stage};
@@ -35,6 +36,8 @@ pub struct Families {
     pub(super) own: Histograms,
     /// Who gets the holds.
     pub(super) hot: Mutex<Sketch>,
+    /// Traces of slow and failed requests.
+    pub(super) exemplars: Exemplars,
     /// The currencies seen so far.
     currencies: Mutex<BTreeSet<String>>,
 }
@@ -92,6 +95,7 @@ impl Families {
             series: recorder.register_gauge(&key(&catalogue::SERIES, &[]), &METADATA),
             own: Histograms::default(),
             hot: Mutex::default(),
+            exemplars: Exemplars::default(),
             currencies: Mutex::default(),
             recorder,
         };

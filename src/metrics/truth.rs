@@ -13,6 +13,7 @@ pub fn sample(families: &Families, engine: &Engine) {
     let sums = engine.reader().audit();
     invariants(families, &sums);
     reconciliation(families, engine);
+    set(families, &catalogue::SHOP_PAUSED, &[], f64::from(u8::from(engine.fabric().paused())));
     families.counter(&catalogue::OVERSOLD, &[]).absolute(u64::try_from(sums.oversold).unwrap_or(0));
     let units = [
         ("supplied", sums.allocated_supply),

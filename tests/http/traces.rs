@@ -45,6 +45,36 @@ fn a_share_of_the_orders_whose_callers_do_not_decide_is_traced() {
     assert_eq!((reserve.says("stampede.outcome"), &reserve.parent), ("sold_out", &refused.id));
 }
 
+/// A slow bucket leads to the trace of a request that was slow. Only where the format has a place for it.
+#[test]
+fn a_slow_request_is_an_example_of_its_bucket() {
+    let collector = Collector::start();
+    let flags = ["--tracing-otlp", &collector.url(), "--tracing-sample", "0", "--log-sync-delay", "150ms"];
+    let server = Server::with(&flags);
+    server.stock("tee", 5);
+    let body = crate::server::order("b", "tok_ok", "tee", 1);
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let key = format!("\"{}\"", unique());
+    server.send("POST", "/v1/orders", &[("Idempotency-Key", key.as_str()), ("traceparent", parent)], &body).expect(201);
+    // Not traced: no example.
+    server.buy(&unique(), "b", "tee", 1).expect(201);
+    let scrape = |accept: &str| client::send(server.operations, "GET", "/metrics", &[("Accept", accept)], None).text();
+    let open = scrape("application/openmetrics-text; version=1.0.0");
+    let with: Vec<_> = open.lines().filter_map(|line| line.split_once(" # {trace_id=\"")).collect();
+    assert_eq!(with.len(), 2, "one bucket of the route, one of the purchase: {with:?}");
+    for (series, example) in with {
+        assert!(
+            series.starts_with("stampede_checkout_duration_seconds_bucket{stage=\"total\",le=\"")
+                || series.starts_with(
+                    "stampede_http_request_duration_seconds_bucket{route=\"/v1/orders\",method=\"POST\",le=\""
+                ),
+            "{series}"
+        );
+        assert!(example.starts_with("0af7651916cd43dd8448eb211c80319c\"} 0."), "{example}");
+    }
+    assert!(!scrape("text/plain").contains("trace_id"));
+}
+
 #[test]
 fn a_later_request_joins_its_orders_trace() {
     let collector = Collector::start();
