@@ -18,6 +18,21 @@ fn an_order_is_placed_once() {
 }
 
 #[test]
+fn an_operator_has_open_steps_asked_for_at_once_and_their_pace_stays() {
+    Case::default().refuses(Command::AskAgain, Refusal::UnknownOrder);
+    Case::accepted().nothing(Command::AskAgain);
+    let mut case = Case::placed().at(Span::seconds(3));
+    let before = case.order.open_steps().to_vec();
+    let events = case.order.decide(&Command::AskAgain, Moment::at(case.now), &terms()).unwrap().unwrap();
+    let asked: Vec<String> = events.iter().map(words).collect();
+    assert_eq!(asked, ["ask authorize 1"], "as often as before");
+    events.iter().for_each(|event| case.order.apply(event));
+    assert_eq!(case.order.open_steps().len(), before.len());
+    assert_eq!(case.order.open_steps()[0].tries, before[0].tries);
+    case.wakes(Some(Span::seconds(33)));
+}
+
+#[test]
 fn a_placement_is_checked() {
     let refused = |change: fn(&mut Placement), why| {
         let mut placement = placement();
