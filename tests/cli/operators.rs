@@ -9,7 +9,15 @@ fn operators_steer_a_sale_and_everybody_sees_who_did_what() {
     here.write("stock.csv", "sku,seller,location,units,price,currency\nhoodie,acme,berlin,5,19.99,EUR\n");
     here.run(&["import", "stock.csv"]).says(OK);
     let key = here.key("oncall");
-    let flags = ["--fault-injection", "--faults", "payment=lost:100%", "--payment-ask-again", "1m"];
+    let flags = [
+        "--fault-injection",
+        "--faults",
+        "payment=lost:100%",
+        "--payment-ask-again",
+        "1m",
+        "--payment-timeout",
+        "300ms",
+    ];
     let serving = Serving::start(&here, &flags);
     let url = serving.url();
     let ops = |arguments: &[&str]| {
@@ -48,6 +56,8 @@ fn operators_steer_a_sale_and_everybody_sees_who_did_what() {
     assert_eq!(ops(&["fault", "none"]).says(OK), "faults: none; each sync takes 0 ms longer\n");
     wait_until(|| {
         ops(&["ops", "replay", &order, "--reason", "provider is back"]).says(OK);
+        // So that the record is not full of it: the last 256 deeds are at hand.
+        std::thread::sleep(std::time::Duration::from_millis(300));
         here.run(&["order", &order, "--server", &url]).stdout.contains("fulfilled")
     });
     wait_until(|| ops(&["ops", "hot"]).says(OK).contains("hoodie"));

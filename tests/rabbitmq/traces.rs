@@ -22,7 +22,7 @@ fn place(server: &Server, key: &str, traceparent: Option<&str>) -> (String, Opti
     let mut headers = vec![("Idempotency-Key", quoted.as_str())];
     headers.extend(traceparent.map(|value| ("traceparent", value)));
     let body = json!({
-        "buyer": "ada-lovelace", "delivery": "address-of-ada", "payment_token": "tok_ok_ada",
+        "buyer": "ada-lovelace", "delivery": "address-of-ada", "payment_token": "tok_ok",
         "lines": [{ "sku": "hoodie", "units": 1 }, { "sku": "tee", "units": 2 }]
     });
     let answer = server.send("POST", "/v1/orders", &headers, &body).expect(201);
