@@ -76,6 +76,8 @@ pub(crate) struct Inner {
     /// Lanes that do not turn.
     hanging: Mutex<Vec<usize>>,
     draining: AtomicBool,
+    /// It is draining for good.
+    going_down: AtomicBool,
     stopping: AtomicBool,
     stopped: watch::Receiver<Option<Stopped>>,
     recovered: start::Recovered,
@@ -256,14 +258,28 @@ impl Engine {
         self.0.draining.store(true, Ordering::SeqCst);
     }
 
+    /// Drains for good: the process ends.
+    pub fn go_down(&self) {
+        self.0.going_down.store(true, Ordering::SeqCst);
+        self.drain();
+    }
+
+    /// Is it draining for good?
+    #[must_use]
+    pub fn going_down(&self) -> bool {
+        self.0.going_down.load(Ordering::SeqCst)
+    }
+
     /// Takes new purchases again. `false`: it is going down for good.
     #[must_use]
     pub fn undrain(&self) -> bool {
-        let stopping = self.0.stopping.load(Ordering::SeqCst);
-        if !stopping {
-            self.0.draining.store(false, Ordering::SeqCst);
+        self.0.draining.store(false, Ordering::SeqCst);
+        let goes = self.going_down();
+        if goes {
+            // It may have been said between the two.
+            self.drain();
         }
-        !stopping
+        !goes
     }
 
     /// What the simulated outside parties of this process do wrong; it may be changed while they work.
@@ -358,6 +374,7 @@ impl Inner {
     }
 
     fn shut_down(&self) {
+        self.going_down.store(true, Ordering::SeqCst);
         self.draining.store(true, Ordering::SeqCst);
         self.stopping.store(true, Ordering::SeqCst);
         self.stop_workflows();

@@ -217,7 +217,7 @@ fn api(config: &Config, listener: TcpListener, shared: &Arc<Shared>) -> anyhow::
 
 /// Lets what is in progress finish, then closes all connections. A second signal cuts it short.
 async fn drain(config: &Config, shared: &Arc<Shared>, handle: &ServerHandle, signals: &mut Signals) {
-    shared.engine.drain();
+    shared.engine.go_down();
     shared.drain();
     let finished = async {
         settle(shared, config.api.drain).await;

@@ -4,14 +4,18 @@
 pub mod codec;
 
 use crate::ids::{OpId, Reference};
-use crate::time::{Moment, Timestamp};
+use crate::time::{Moment, Span, Timestamp};
 use compact_str::CompactString;
 use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 
-/// Actions that are kept at hand, and whose ids are remembered. The log has them all.
+/// Actions that are kept at hand. The log has them all.
 pub const MAX_ACTIONS: usize = 256;
+
+/// Actions whose ids are remembered, so that a repeat is one; and for how long at least, when there are no more of them.
+pub const MAX_KNOWN: usize = 4_096;
+const REMEMBER: Span = Span::hours(24);
 
 /// What an operator did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -187,6 +191,16 @@ pub struct Shop {
     /// Since when it takes no new claims.
     paused_at: Option<Timestamp>,
     actions: VecDeque<Action>,
+    /// The ids of these and of earlier ones, oldest first.
+    known: VecDeque<Known>,
+}
+
+/// An action that a repeat is recognised by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Known {
+    id: OpId,
+    fingerprint: u64,
+    at: Timestamp,
 }
 
 impl Shop {
@@ -196,8 +210,8 @@ impl Shop {
     /// [`Refusal`]: nothing changed.
     pub fn decide(&self, command: &Command, at: Moment) -> Result<Option<Vec<Event>>, Refusal> {
         let Command::Act(deed) = command;
-        match self.actions.iter().find(|action| action.deed.id == deed.id) {
-            Some(Action { deed: before, .. }) if before.fingerprint == deed.fingerprint => Ok(None),
+        match self.known.iter().find(|known| known.id == deed.id) {
+            Some(known) if known.fingerprint == deed.fingerprint => Ok(None),
             Some(_) => Err(Refusal::Reused),
             None => Ok(Some(vec![Event::Acted(Action { deed: deed.clone(), at: at.now })])),
         }
@@ -215,6 +229,11 @@ impl Shop {
             self.actions.pop_front();
         }
         self.actions.push_back(action.clone());
+        let forgotten = |known: &Known| action.at.since(known.at) > REMEMBER;
+        while self.known.len() >= MAX_KNOWN || self.known.front().is_some_and(forgotten) {
+            self.known.pop_front();
+        }
+        self.known.push_back(Known { id: action.deed.id, fingerprint: action.deed.fingerprint, at: action.at });
     }
 
     /// Since when it takes no new claims; `None`: it sells.

@@ -28,7 +28,8 @@ impl Place {
     /// [`Error::Refused`] when it is in use, holds something else, or the backup of another log; what the disk says.
     pub fn open(dir: &Path, log: LogId) -> Result<Place, Error> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(Error::io("make", dir))?;
-        let marked = dir.join("log");
+        let (marked, lock) = (dir.join("log"), dir.join("lock"));
+        // Looked at before anything is made in what may be somebody else's directory, and once more when it is ours alone.
         let said = match std::fs::read_to_string(&marked) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             other => Some(other.map_err(Error::io("read", &marked))?),
@@ -38,10 +39,10 @@ impl Place {
             let what = format!("{} holds something else than a backup: use an empty directory", dir.display());
             return Err(Error::Refused(what));
         }
-        let lock = dir.join("lock");
         let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&lock);
         let file = file.map_err(Error::io("open", &lock))?;
         file.try_lock().map_err(|error| in_use(error, dir, &lock))?;
+        let said = if said.is_some() { said } else { std::fs::read_to_string(&marked).ok() };
         match said.as_deref().map(parse_log) {
             Some(Some(there)) if there == log => {}
             Some(Some(_)) => {

@@ -156,7 +156,7 @@ pub fn run(args: &Args) -> Outcome {
         Verb::Undrain { why, whom } => {
             whom.act("/v1/ops/node/undrain", why).and_then(|node| whom.tell(&node, told_node))
         }
-        Verb::Actions { whom } => whom.list("/v1/ops/actions?limit=200", action),
+        Verb::Actions { whom } => whom.list("/v1/ops/actions?limit=256", action),
         Verb::Hot { whom } => whom.list("/v1/ops/hot-skus", hot),
         Verb::Holds { sku, whom } => whom.list(&format!("/v1/ops/skus/{}/holds?limit=200", name(sku)?), hold),
         Verb::Release { sku, hold, why, whom } => {

@@ -74,7 +74,10 @@ pub(super) fn health(inner: &Inner) -> Health {
         }),
         dead_workflows(inner),
         lanes(inner),
-        inner.draining.load(Ordering::SeqCst).then(|| "no new purchases; the server is going down".to_owned()),
+        inner
+            .draining
+            .load(Ordering::SeqCst)
+            .then(|| "no new purchases: the server is drained or going down".to_owned()),
     ];
     let checks = CHECKS.iter().zip(findings).map(|(&check, finding)| Check {
         check,

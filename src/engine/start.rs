@@ -228,6 +228,7 @@ pub(super) fn start(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Eng
         spare_lanes: AtomicUsize::new(0),
         hanging: Mutex::default(),
         draining: AtomicBool::new(false),
+        going_down: AtomicBool::new(false),
         stopping: AtomicBool::new(false),
         stopped,
         recovered,

@@ -109,7 +109,8 @@ impl Full {
 /// A store dies of a full disk as well, and a start would only find the disk full again: then it stays, refuses new claims,
 /// and stops once there is space (S7).
 fn notice_the_dead(inner: &Arc<Inner>, stays: &mut bool) {
-    if inner.stopping.load(Ordering::SeqCst) || inner.draining.load(Ordering::SeqCst) {
+    // One that an operator drains stays, and must be as well as any other.
+    if inner.stopping.load(Ordering::SeqCst) || inner.going_down.load(Ordering::SeqCst) {
         return;
     }
     if let Some(shard) = inner.fabric.dead() {

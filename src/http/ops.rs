@@ -10,7 +10,7 @@ pub mod trouble;
 
 use crate::http::call::Call;
 use crate::http::idempotency::fingerprint;
-use crate::http::problem::Problem;
+use crate::http::problem::{Problem, State};
 use serde::{Deserialize, Serialize};
 use stampede_actors::ids::{EntityId, OpId, Reference};
 use stampede_actors::shell::message::{Failure, Question, View};
@@ -53,9 +53,10 @@ pub(super) async fn note_afresh(call: &Call, what: What, subject: &str, why: &Wo
     note_as(call, OpId(rand::random()), what, Some(subject), why).await
 }
 
-/// Notes that what was noted before could not be done.
+/// Notes that what was noted before could not be done, or that nobody knows.
 pub(super) async fn note_failure(call: &Call, what: What, subject: &str, problem: &Problem) {
-    let Ok(why) = Words::new(&format!("not done: {}", problem.kind.code)) else { return };
+    let how = if problem.kind.state == State::Unknown { "perhaps not done" } else { "not done" };
+    let Ok(why) = Words::new(&format!("{how}: {}", problem.kind.code)) else { return };
     // What is not noted was not done either: there is nothing to take back.
     let _ = note_as(call, OpId(rand::random()), what, Some(subject), &why).await;
 }

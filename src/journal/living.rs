@@ -17,6 +17,7 @@ use super::superblock::{self, Mark, Superblock};
 use super::{Config, Corrupt, Error, Head, LogId, copies, tail};
 use crate::disk::{Access, AlignedBuf, BLOCK, File, ReadingDisk, SharedDisk};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -137,7 +138,13 @@ impl Living {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
             other => other.map_err(Error::io("open", &path))?,
         };
-        let mut file = std::fs::File::create_new(to).map_err(Error::io("create", to))?;
+        let mut file = std::fs::OpenOptions::new()
+            .create_new(true)
+            .write(true)
+            .read(true)
+            .mode(0o600)
+            .open(to)
+            .map_err(Error::io("create", to))?;
         io::copy(&mut from, &mut file).map_err(Error::io("copy", &path))?;
         file.sync_all().map_err(Error::io("sync", to))?;
         let copied = copies::check(onto, to, self.log, number, each);

@@ -79,7 +79,7 @@ impl Kinds {
         let over = std::mem::take(&mut *self.0.lock());
         for Kind { of, left_out, .. } in over.into_values().filter(|kind| kind.left_out > 0) {
             let (module, line) = (of.module_path().unwrap_or(of.target()), of.line());
-            // At the level of what it counts, so that whoever would have seen that sees this.
+            // At the level of what it counts, but seen where the filter lets only some modules say as much.
             macro_rules! say {
                 ($level:expr) => {
                     tracing::event!(target: TARGET, $level, left_out, module, line, "the same message came more often")
@@ -89,8 +89,7 @@ impl Kinds {
                 Level::ERROR => say!(Level::ERROR),
                 Level::WARN => say!(Level::WARN),
                 Level::INFO => say!(Level::INFO),
-                Level::DEBUG => say!(Level::DEBUG),
-                Level::TRACE => say!(Level::TRACE),
+                Level::DEBUG | Level::TRACE => say!(Level::INFO),
             }
         }
     }

@@ -96,8 +96,15 @@ fn a_drained_server_refuses_purchases_until_it_is_undrained() {
     server.post_as_seller("/v1/ops/node/undrain", "u", &because("done")).expect(200);
     assert_eq!(ready(), 200);
     server.buy("k", "ada", "hoodie", 1).expect(201);
+    // Repeats that come late do not take back what was said since.
+    let late = server.post_as_seller("/v1/ops/node/drain", "d", &because("new kernel")).expect(200);
+    assert_eq!((late.header("idempotency-replayed"), &late.json()["draining"]), (Some("true"), &json!(false)));
+    server.post_as_seller("/v1/ops/node/drain", "d2", &because("once more")).expect(200);
+    let late = server.post_as_seller("/v1/ops/node/undrain", "u", &because("done")).expect(200);
+    assert_eq!(late.json()["draining"], true);
+    server.post_as_seller("/v1/ops/node/undrain", "u2", &because("done")).expect(200);
     let whats: Vec<String> = actions(&server).into_iter().map(|(what, _, _)| what).collect();
-    assert_eq!(whats, ["undrain_node", "drain_node"]);
+    assert_eq!(whats, ["undrain_node", "drain_node", "undrain_node", "drain_node"]);
 }
 
 #[test]

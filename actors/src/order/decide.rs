@@ -198,8 +198,8 @@ impl Order {
 
     fn ask_again(&self, at: Moment, terms: &Terms) -> Option<Vec<Event>> {
         let asked = self.open.iter().map(|open| {
-            // The pace stays what it was: being asked for by hand says nothing about how often it goes unanswered.
-            let ask_at = terms.ask_at(open.step, open.tries, at.now);
+            // The order's own asking goes on as it was: else asking by hand could put off for ever that a person is told.
+            let ask_at = terms.ask_at(open.step, open.tries, at.now).min(open.ask_at.max(at.now));
             Event::Asked { step: open.step, tries: open.tries, at: at.now, ask_at }
         });
         let events: Vec<_> = asked.collect();

@@ -197,9 +197,12 @@ impl Aggregate for Shop {
         Event::Shop(event)
     }
 
-    // A shop must be pausable when the log is nearly full.
-    fn class(_: &shop::Command) -> Class {
-        Class::Settle
+    // A shop must be pausable when the log is nearly full; what else is noted must not take the room of settlement.
+    fn class(shop::Command::Act(deed): &shop::Command) -> Class {
+        match deed.what {
+            shop::What::PauseShop | shop::What::ResumeShop => Class::Settle,
+            _ => Class::Intake,
+        }
     }
 }
 

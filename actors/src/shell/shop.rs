@@ -31,8 +31,10 @@ impl Handler<Deliver> for ShopActor {
         match question {
             Question::Shop(command) => {
                 let executed = shell.execute(&command, Vec::new(), rests_on);
-                // Before it is committed: if it never is, this process ends.
-                shell.state.fabric.set_paused(shell.aggregate.paused_at().is_some());
+                if executed.is_ok() {
+                    // Before it is committed: if it never is, this process ends.
+                    shell.state.fabric.set_paused(shell.aggregate.paused_at().is_some());
+                }
                 shell.answer(reply, executed, |shop| View::Shop(Box::new(shop.clone())));
             }
             Question::ReadShop => {

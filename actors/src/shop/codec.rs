@@ -1,6 +1,6 @@
 //! Bytes of the shop's events and of its snapshot.
 
-use super::{Action, Deed, Event, Shop, What, Words};
+use super::{Action, Deed, Event, Known, Shop, What, Words};
 use crate::codec::Error;
 use crate::codec::wire::{Bits, read_all, read_bits, read_text};
 use crate::ids::OpId;
@@ -45,6 +45,18 @@ struct StateMessage {
     paused_at: Option<i64>,
     #[prost(message, repeated, tag = "2")]
     actions: Vec<ActionMessage>,
+    #[prost(message, repeated, tag = "3")]
+    known: Vec<KnownMessage>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct KnownMessage {
+    #[prost(message, optional, tag = "1")]
+    id: Option<Bits>,
+    #[prost(fixed64, tag = "2")]
+    fingerprint: u64,
+    #[prost(int64, tag = "3")]
+    at: i64,
 }
 
 /// The event's bytes.
@@ -68,7 +80,10 @@ pub fn decode_event(bytes: &[u8]) -> Result<Event, Error> {
 #[must_use]
 pub fn encode_state(shop: &Shop) -> Vec<u8> {
     let paused_at = shop.paused_at.map(|at| at.0);
-    StateMessage { paused_at, actions: shop.actions.iter().map(write).collect() }.encode_to_vec()
+    let known =
+        |known: &Known| KnownMessage { id: Some(known.id.0.into()), fingerprint: known.fingerprint, at: known.at.0 };
+    let known = shop.known.iter().map(known).collect();
+    StateMessage { paused_at, actions: shop.actions.iter().map(write).collect(), known }.encode_to_vec()
 }
 
 /// The shop of a snapshot's bytes.
@@ -76,8 +91,13 @@ pub fn encode_state(shop: &Shop) -> Vec<u8> {
 /// # Errors
 /// [`Error`] when they are none that this version knows.
 pub fn decode_state(bytes: &[u8]) -> Result<Shop, Error> {
-    let StateMessage { paused_at, actions } = StateMessage::decode(bytes)?;
-    Ok(Shop { paused_at: paused_at.map(Timestamp), actions: read_all(&actions, read)?.into() })
+    let StateMessage { paused_at, actions, known } = StateMessage::decode(bytes)?;
+    let known = read_all(&known, |known| {
+        let (id, at) = (OpId(read_bits(known.id, "id")?), Timestamp(known.at));
+        Ok(Known { id, fingerprint: known.fingerprint, at })
+    })?;
+    let (actions, known) = (read_all(&actions, read)?.into(), known.into());
+    Ok(Shop { paused_at: paused_at.map(Timestamp), actions, known })
 }
 
 fn write(action: &Action) -> ActionMessage {

@@ -66,6 +66,25 @@ fn old_actions_make_room_and_a_pause_outlives_its_own() {
 }
 
 #[test]
+fn a_repeat_is_known_for_a_day_however_much_was_done_since() {
+    let mut shop = Shop::default();
+    act(&mut shop, deed(1, What::PauseShop), T0).unwrap();
+    act(&mut shop, deed(2, What::ResumeShop), T0).unwrap();
+    for id in 3..3 + 2 * MAX_ACTIONS as u128 {
+        act(&mut shop, deed(id, What::PauseSku), later(60)).unwrap();
+    }
+    assert_eq!(act(&mut shop, deed(1, What::PauseShop), later(86_400)), Ok(false));
+    assert_eq!(shop.paused_at(), None);
+    // The ids of a day ago go when the next deed comes.
+    act(&mut shop, deed(9_999, What::PauseSku), later(86_401)).unwrap();
+    assert_eq!(shop.known.len(), 2 * MAX_ACTIONS + 1);
+    for id in 10_000..10_000 + 2 * MAX_KNOWN as u128 {
+        act(&mut shop, deed(id, What::PauseSku), later(86_402)).unwrap();
+    }
+    assert_eq!((shop.known.len(), shop.actions().len()), (MAX_KNOWN, MAX_ACTIONS));
+}
+
+#[test]
 fn everything_comes_back_from_its_bytes() {
     let mut shop = Shop::default();
     for (place, what) in What::ALL.into_iter().enumerate() {

@@ -10,9 +10,9 @@ use crate::http::wire::Time;
 use actix_web::http::StatusCode;
 use serde::Serialize;
 use stampede_actors::ids::{BuyerRef, EntityId, HoldId, OrderId, SkuId};
-use stampede_actors::shell::message::{Question, View};
+use stampede_actors::shell::message::{Failure, Question, View};
 use stampede_actors::shop::What;
-use stampede_actors::sku::{Command, HoldView, Units};
+use stampede_actors::sku::{Command, HoldView, Refusal, Units};
 
 /// `GET /v1/ops/skus/{sku}/holds`
 pub const LIST: Spec =
@@ -127,7 +127,7 @@ async fn give_back(call: &Call, sku: SkuId, hold: HoldId, repeated: bool) -> Res
             _ => None,
         },
         // The first request gave it back.
-        Err(_) if repeated => return Ok(()),
+        Err(Failure::Sku(Refusal::HoldEnded)) if repeated => return Ok(()),
         Err(failure) => return Err(failure.into()),
     };
     if let Some(order) = order {

@@ -58,9 +58,11 @@ pub async fn read(call: Call) -> Answer {
 pub async fn drain(mut call: Call) -> Answer {
     let why: Why = call.json().await?;
     let noted = note(&call, What::DrainNode, Some(&name(&call)), &why.reason).await?;
-    // Also when it had been noted: a restart may have come between.
-    call.app.engine().drain();
-    call.app.shared.drain();
+    // Once: a late repeat must not take back what somebody has said since.
+    if !noted.replayed {
+        call.app.engine().drain();
+        call.app.shared.drain();
+    }
     Ok(Reply::ok(128, &body(&call)).replayed(noted.replayed))
 }
 
@@ -68,10 +70,18 @@ pub async fn drain(mut call: Call) -> Answer {
 pub async fn undrain(mut call: Call) -> Answer {
     let why: Why = call.json().await?;
     let noted = note(&call, What::UndrainNode, Some(&name(&call)), &why.reason).await?;
-    if !call.app.engine().undrain() {
-        return Err(Problem::new(&kinds::GOING_DOWN, "the server is going down for good"));
+    // As with the drain. A restart is in service anyway.
+    if !noted.replayed {
+        let (engine, shared) = (call.app.engine(), &call.app.shared);
+        if engine.undrain() {
+            shared.undrain();
+        }
+        if engine.going_down() {
+            // It may have been said since.
+            shared.drain();
+            return Err(Problem::new(&kinds::GOING_DOWN, "the server is going down for good"));
+        }
     }
-    call.app.shared.undrain();
     Ok(Reply::ok(128, &body(&call)).replayed(noted.replayed))
 }
 

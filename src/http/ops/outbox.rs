@@ -5,14 +5,14 @@ use crate::feed::Queue;
 use crate::http::call::{Answer, Call};
 use crate::http::paging::{self, LIMIT};
 use crate::http::payments::tell;
-use crate::http::problem::kinds;
+use crate::http::problem::{Problem, kinds};
 use crate::http::reply::Reply;
 use crate::http::spec::{Spec, json, of};
 use crate::http::wire::Time;
 use serde::Serialize;
-use stampede_actors::ids::OrderId;
+use stampede_actors::ids::{EntityId, OrderId};
 use stampede_actors::order::{Command, OpenStep, Order};
-use stampede_actors::shell::message::{Failure, View};
+use stampede_actors::shell::message::{Failure, Question, View};
 use stampede_actors::shop::What;
 
 /// `GET /v1/ops/outbox`
@@ -115,7 +115,12 @@ pub async fn replay(mut call: Call) -> Answer {
     let why: Why = call.json().await?;
     let subject = id.to_string();
     let noted = note(&call, What::ReplayOutbox, Some(&subject), &why.reason).await?;
-    let done = match tell(&call, id, Command::AskAgain).await {
+    // Once: a repeat is answered with what is open now.
+    let asked = match noted.replayed {
+        true => call.ask(EntityId::Order(id), Question::ReadOrder).await.map_err(Problem::from),
+        false => tell(&call, id, Command::AskAgain).await,
+    };
+    let done = match asked {
         Ok(done) => done,
         Err(problem) => {
             if !noted.replayed {

@@ -2,15 +2,14 @@
 
 use super::{Noted, TAG, Why, note};
 use crate::http::call::{Answer, Call};
-use crate::http::paging::{self, LIMIT};
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
-use crate::http::spec::{Spec, json, of};
+use crate::http::spec::{Query, Spec, json, of};
 use crate::http::wire::Time;
 use serde::Serialize;
 use stampede_actors::ids::EntityId;
 use stampede_actors::shell::message::{Failure, Question, View};
-use stampede_actors::shop::{Action, Shop, What};
+use stampede_actors::shop::{Action, MAX_ACTIONS, Shop, What};
 
 /// `GET /v1/ops/shop`
 pub const READ: Spec = Spec::get("/v1/ops/shop", "getShop", "Whether the shop sells at all.")
@@ -26,7 +25,7 @@ pub const PAUSE: Spec =
         .api_key()
         .idempotent()
         .takes(of::<Why>)
-        .gives(&[json(200, "The shop is paused.", of::<ShopBody>)]);
+        .gives(&[json(200, "It is done. A repeat shows how the shop is now.", of::<ShopBody>)]);
 
 /// `POST /v1/ops/shop/resume`
 pub const RESUME: Spec = Spec::post("/v1/ops/shop/resume", "resumeShop", "Sells again.")
@@ -35,14 +34,14 @@ pub const RESUME: Spec = Spec::post("/v1/ops/shop/resume", "resumeShop", "Sells 
     .api_key()
     .idempotent()
     .takes(of::<Why>)
-    .gives(&[json(200, "The shop sells.", of::<ShopBody>)]);
+    .gives(&[json(200, "It is done. A repeat shows how the shop is now.", of::<ShopBody>)]);
 
 /// `GET /v1/ops/actions`
 pub const ACTIONS: Spec = Spec::get("/v1/ops/actions", "listActions", "What operators did, newest first.")
     .about("The last 256 of them. All of them are in the commit log.")
     .tag(TAG)
     .api_key()
-    .query(&[LIMIT])
+    .query(&[Query { name: "limit", meaning: "How many: 1 to 256, 50 without." }])
     .gives(&[json(200, "They are these.", of::<ActionsBody>)]);
 
 /// The shop.
@@ -119,7 +118,14 @@ pub async fn resume(call: Call) -> Answer {
 /// Lists what operators did.
 pub async fn actions(call: Call) -> Answer {
     let [limit] = call.query(["limit"])?;
-    let limit = paging::limit(limit.as_deref())?;
+    let limit = match limit {
+        None => 50,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|limit| (1..=MAX_ACTIONS).contains(limit))
+            .ok_or_else(|| Problem::bad_parameter("limit", format!("expected 1 to {MAX_ACTIONS}")))?,
+    };
     let shop = shop(&call).await?;
     Ok(Reply::ok(4096, &ActionsBody { data: shop.actions().take(limit).map(ActionBody::from).collect() }))
 }

@@ -18,7 +18,7 @@ fn an_order_is_placed_once() {
 }
 
 #[test]
-fn an_operator_has_open_steps_asked_for_at_once_and_their_pace_stays() {
+fn an_operator_has_open_steps_asked_for_at_once_and_the_order_goes_on_asking() {
     Case::default().refuses(Command::AskAgain, Refusal::UnknownOrder);
     Case::accepted().nothing(Command::AskAgain);
     let mut case = Case::placed().at(Span::seconds(3));
@@ -29,7 +29,7 @@ fn an_operator_has_open_steps_asked_for_at_once_and_their_pace_stays() {
     events.iter().for_each(|event| case.order.apply(event));
     assert_eq!(case.order.open_steps().len(), before.len());
     assert_eq!(case.order.open_steps()[0].tries, before[0].tries);
-    case.wakes(Some(Span::seconds(33)));
+    case.wakes(Some(Span::seconds(30)));
 }
 
 #[test]
