@@ -27,6 +27,9 @@ use crate::journal::{self, Corrupt};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// The file in a data directory that a restore has not finished. No server starts there.
+pub const UNFINISHED: &str = "restoring";
+
 /// Why there is no backup, or none that can be brought back.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -4,7 +4,7 @@ use super::checkpoints::{self, Kept};
 use super::place::{copy, durably, hold, names};
 use super::segments::Run;
 use super::take::keys_name;
-use super::{Error, Manifest};
+use super::{Error, Manifest, UNFINISHED};
 use crate::disk::{Disk, ReadingDisk, RealDisk, SharedDisk};
 use crate::journal::copies::Ending;
 use crate::journal::{self, Head, Log, LogId, archive, checkpoint, copies};
@@ -53,7 +53,8 @@ pub fn check(backup: &Path) -> Result<Checked, Error> {
 }
 
 /// Makes `dir`, which is empty or not there, a data directory that a server starts from, once all of the backup was checked.
-/// The superblock comes last: a start refuses what an interrupted restore has left.
+/// The superblock comes last, and a mark says until then that it is not done: a start refuses what an interrupted restore has
+/// left, however little.
 ///
 /// # Errors
 /// As [`check`]; [`Error::Refused`] when there is something in `dir`, which is then untouched.
@@ -163,10 +164,11 @@ fn lay_out(whole: &Whole, backup: &Path, dir: &Path) -> Result<(), Error> {
         |folder: &Path| DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(Error::io("make", folder));
     make(dir)?;
     disk.refuse_network(dir).map_err(Error::io("use", dir))?;
+    let mark = dir.join(UNFINISHED);
+    durably(&mark, b"stampede restore\n")?;
     for folder in [dir.join("wal"), archive::folder(dir), checkpoint::folder(dir)] {
         make(&folder)?;
     }
-    // The last segment first: a start then sees that there is a log, and refuses to begin another one.
     copies::unpack(&disk, &run.tail, *log, run.last, dir)?;
     for number in run.first..run.last {
         let target = copies::path(dir, number);
@@ -190,6 +192,8 @@ fn lay_out(whole: &Whole, backup: &Path, dir: &Path) -> Result<(), Error> {
     disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
     let ending = Ending { log: *log, segment: run.last, before: *before_last, head: run.head };
     copies::finish(&disk, dir, &ending)?;
+    std::fs::remove_file(&mark).map_err(Error::io("remove", &mark))?;
+    disk.sync_dir(dir).map_err(Error::io("sync", dir))?;
     let there = Log::inspect(&disk, dir)?.log.head();
     match there == run.head {
         true => Ok(()),

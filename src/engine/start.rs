@@ -3,6 +3,7 @@
 use super::clock::EngineClock;
 use super::frames::LogFrames;
 use super::{Engine, Ids, Inner, Listener, SPARE_LANES, outside, shard_threads, upkeep};
+use crate::backup::UNFINISHED;
 use crate::clock::BootClock;
 use crate::config::{Backend, CacheKind, Config, Placement, span};
 use crate::cql::{self, Cluster, Tenancy};
@@ -116,6 +117,10 @@ fn open_log(
         Backend::Embedded => {
             if journal::mark::read(dir)?.is_some() {
                 let what = "the data directory is the mirror of a log in ScyllaDB: use log.store = \"scylla\", or another directory";
+                return Err(journal::Error::Config(what).into());
+            }
+            if dir.join(UNFINISHED).exists() {
+                let what = "a restore into the data directory was cut off: restore once more, into an empty one";
                 return Err(journal::Error::Config(what).into());
             }
             let opened = Wal::open(disk, dir, journal_config(config), clock)?;

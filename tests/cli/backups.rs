@@ -219,6 +219,16 @@ fn a_restore_that_was_interrupted_is_no_data_directory() {
     let serve = ["serve", "--data-dir", "elsewhere", "--api-bind", "127.0.0.1:0", "--ops-bind", "127.0.0.1:0"];
     here.run(&serve).fails(VIOLATED, "superblock");
     here.run(&["restore", "copy", "elsewhere"]).fails(FAILED, "is not empty");
+
+    // Cut off before the first segment had a name, it has left nothing but empty folders and a mark.
+    std::fs::create_dir_all(here.dir().join("early/wal")).unwrap();
+    std::fs::write(here.dir().join("early/restoring"), "").unwrap();
+    let serve = ["serve", "--data-dir", "early", "--api-bind", "127.0.0.1:0", "--ops-bind", "127.0.0.1:0"];
+    here.run(&serve).fails(FAILED, "a restore into the data directory was cut off");
+    assert!(!here.dir().join("early/superblock.0").exists(), "no log was begun");
+    here.run(&["restore", "copy", "early"]).fails(FAILED, "is not empty");
+    here.run(&["restore", "copy", "whole"]).says(OK);
+    assert!(!here.dir().join("whole/restoring").exists());
 }
 
 /// A directory with stock and these settings.
