@@ -4,6 +4,7 @@
 //! follows it, the clock goes on from both, then come lanes, workflows, and last whatever asks.
 
 mod clock;
+mod draining;
 mod frames;
 mod health;
 mod ids;
@@ -253,35 +254,6 @@ impl Engine {
         health::health(&self.0)
     }
 
-    /// From now on new purchases are refused and readiness fails; what is in progress goes on.
-    pub fn drain(&self) {
-        self.0.draining.store(true, Ordering::SeqCst);
-    }
-
-    /// Drains for good: the process ends.
-    pub fn go_down(&self) {
-        self.0.going_down.store(true, Ordering::SeqCst);
-        self.drain();
-    }
-
-    /// Is it draining for good?
-    #[must_use]
-    pub fn going_down(&self) -> bool {
-        self.0.going_down.load(Ordering::SeqCst)
-    }
-
-    /// Takes new purchases again. `false`: it is going down for good.
-    #[must_use]
-    pub fn undrain(&self) -> bool {
-        self.0.draining.store(false, Ordering::SeqCst);
-        let goes = self.going_down();
-        if goes {
-            // It may have been said between the two.
-            self.drain();
-        }
-        !goes
-    }
-
     /// What the simulated outside parties of this process do wrong; it may be changed while they work.
     #[must_use]
     pub fn faults(&self) -> &FaultBoard {
@@ -292,12 +264,6 @@ impl Engine {
     #[must_use]
     pub fn address(&self) -> String {
         start::address(&self.0.config)
-    }
-
-    /// Is it draining?
-    #[must_use]
-    pub fn draining(&self) -> bool {
-        self.0.draining.load(Ordering::SeqCst)
     }
 
     /// Resolves when the log has stopped, with the reason. After a failure the process must exit with 1.

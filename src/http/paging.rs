@@ -16,9 +16,17 @@ pub const AFTER: Query = Query { name: "after", meaning: "The `next` of the page
 /// # Errors
 /// `validation_failed` for anything but 1 to 200.
 pub fn limit(text: Option<&str>) -> Result<usize, Problem> {
-    let Some(text) = text else { return Ok(50) };
-    let limit = text.parse().ok().filter(|limit| (1..=200).contains(limit));
-    limit.ok_or_else(|| Problem::bad_parameter("limit", "expected 1 to 200"))
+    at_most(text, 50, 200)
+}
+
+/// Reads `limit` of a list that is no longer than `most`; `without` one, so many rows.
+///
+/// # Errors
+/// `validation_failed` for anything but 1 to `most`.
+pub fn at_most(text: Option<&str>, without: usize, most: usize) -> Result<usize, Problem> {
+    let Some(text) = text else { return Ok(without) };
+    let limit = text.parse().ok().filter(|limit| (1..=most).contains(limit));
+    limit.ok_or_else(|| Problem::bad_parameter("limit", format!("expected 1 to {most}")))
 }
 
 impl Call {

@@ -178,12 +178,10 @@ pub(super) fn outbox(
 
 /// Behind the row that a cursor of the due times names.
 fn read_due_cursor(text: &str) -> Result<Vec<u8>, BadCursor> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8).ok_or(BadCursor);
-    let pairs = text.as_bytes().chunks_exact(2);
-    if text.len() > DUE_CURSOR_MAX || !pairs.remainder().is_empty() {
+    if text.len() > DUE_CURSOR_MAX {
         return Err(BadCursor);
     }
-    let mut key = pairs.map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect::<Result<Vec<_>, _>>()?;
+    let mut key = bytes_of(text)?;
     keys::read_due(&key).ok_or(BadCursor)?;
     key.push(0);
     Ok(key)
@@ -245,13 +243,17 @@ fn write_cursor(bytes: &[u8]) -> String {
 }
 
 fn read_cursor<const N: usize>(text: &str) -> Result<[u8; N], BadCursor> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8).ok_or(BadCursor);
     if text.len() != N * 2 {
         return Err(BadCursor);
     }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    bytes_of(text)?.try_into().map_err(|_| BadCursor)
+}
+
+fn bytes_of(text: &str) -> Result<Vec<u8>, BadCursor> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8).ok_or(BadCursor);
+    let pairs = text.as_bytes().chunks_exact(2);
+    if !pairs.remainder().is_empty() {
+        return Err(BadCursor);
     }
-    Ok(bytes)
+    pairs.map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
 }

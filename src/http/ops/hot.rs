@@ -2,7 +2,7 @@
 
 use super::TAG;
 use crate::http::call::{Answer, Call};
-use crate::http::problem::Problem;
+use crate::http::paging;
 use crate::http::reply::Reply;
 use crate::http::spec::{Query, Spec, json, of};
 use crate::metrics::{self, HOT_SKUS_MAX};
@@ -46,14 +46,7 @@ struct HotSkuBody {
 /// Lists them.
 pub async fn read(call: Call) -> Answer {
     let [limit] = call.query(["limit"])?;
-    let limit = match limit {
-        None => 20,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=HOT_SKUS_MAX).contains(limit))
-            .ok_or_else(|| Problem::bad_parameter("limit", format!("expected 1 to {HOT_SKUS_MAX}")))?,
-    };
+    let limit = paging::at_most(limit.as_deref(), 20, HOT_SKUS_MAX)?;
     let engine = call.app.engine();
     let row = |(index, (sku, share)): (usize, (SkuId, f64))| {
         let shard = engine.fabric().shard_of(sku.slot()).0;

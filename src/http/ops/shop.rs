@@ -2,6 +2,7 @@
 
 use super::{Noted, TAG, Why, note};
 use crate::http::call::{Answer, Call};
+use crate::http::paging;
 use crate::http::problem::Problem;
 use crate::http::reply::Reply;
 use crate::http::spec::{Query, Spec, json, of};
@@ -118,14 +119,7 @@ pub async fn resume(call: Call) -> Answer {
 /// Lists what operators did.
 pub async fn actions(call: Call) -> Answer {
     let [limit] = call.query(["limit"])?;
-    let limit = match limit {
-        None => 50,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|limit| (1..=MAX_ACTIONS).contains(limit))
-            .ok_or_else(|| Problem::bad_parameter("limit", format!("expected 1 to {MAX_ACTIONS}")))?,
-    };
+    let limit = paging::at_most(limit.as_deref(), 50, MAX_ACTIONS)?;
     let shop = shop(&call).await?;
     Ok(Reply::ok(4096, &ActionsBody { data: shop.actions().take(limit).map(ActionBody::from).collect() }))
 }
