@@ -68,7 +68,8 @@ fn opens(packed: &Path, expected: &Value) {
     let placed: Value = serde_json::from_str(placed.split_once("\r\n\r\n").unwrap().1).unwrap();
     let placed = format!("/v1/orders/{}", placed["order"].as_str().unwrap());
     wait_until(|| serving.json("GET", &placed, None)["state"] == "fulfilled");
-    assert_eq!(on_hand("tee"), Some(before - 2));
+    // The order is fulfilled first; the SKU hears of it a moment later.
+    wait_until(|| on_hand("tee") == Some(before - 2));
     let audit = serving.json("GET", "/v1/audit", key);
     assert_eq!(audit["verdict"], "ok", "{audit}");
     assert_eq!(serving.stop(), OK);

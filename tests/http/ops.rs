@@ -239,11 +239,12 @@ fn the_most_wanted_skus_are_named() {
     }
     let hot = eventually(|| {
         let hot = server.get_as_seller("/v1/ops/hot-skus?limit=5").expect(200).json();
-        if hot["data"].as_array().unwrap().len() == 2 { Ok(hot) } else { Err(hot.to_string()) }
+        // They are counted one by one, a moment after they were granted.
+        let all = hot["data"].as_array().unwrap().len() == 2 && hot["data"][0]["share"].as_f64() > Some(0.5);
+        if all { Ok(hot) } else { Err(hot.to_string()) }
     });
     assert_eq!((&hot["data"][0]["sku"], &hot["data"][0]["rank"]), (&json!("hot"), &json!(1)));
     assert_eq!(hot["data"][1]["sku"], "cold");
-    assert!(hot["data"][0]["share"].as_f64().unwrap() > 0.5, "{hot}");
     for bad in ["0", "65", "x"] {
         let answer = server.get_as_seller(&format!("/v1/ops/hot-skus?limit={bad}"));
         assert_eq!(answer.problem(), (422, "validation_failed".into()));
