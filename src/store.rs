@@ -34,8 +34,6 @@ pub enum Table {
     OrdersByBuyer = 6,
     /// State, time, order → nothing.
     OrdersByState = 7,
-    /// Time, order → nothing.
-    OrdersByTime = 8,
     /// Time, order → nothing: orders that a person must look at.
     Attention = 9,
     /// Number → an entry of the simulated provider's books.
@@ -58,7 +56,7 @@ pub enum Table {
 
 impl Table {
     /// All of them, in the order of their keys.
-    pub const ALL: [Table; 17] = [
+    pub const ALL: [Table; 16] = [
         Table::Meta,
         Table::Snapshot,
         Table::Due,
@@ -66,7 +64,6 @@ impl Table {
         Table::Movements,
         Table::OrdersByBuyer,
         Table::OrdersByState,
-        Table::OrdersByTime,
         Table::Attention,
         Table::Deeds,
         Table::References,
@@ -77,6 +74,10 @@ impl Table {
         Table::Unconfirmed,
         Table::Claims,
     ];
+
+    /// Number of a table that was given up: all orders are listed from the lists by state. Stores and full checkpoints of
+    /// earlier builds have rows of it.
+    pub const GIVEN_UP: u8 = 8;
 
     /// The table of this number.
     #[must_use]

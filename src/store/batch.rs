@@ -13,6 +13,8 @@ pub struct Batch {
 /// Where a row is in the bytes: its full key, and its value behind it; `None`: the row is taken out.
 #[derive(Debug, Clone, Copy)]
 struct Span {
+    /// How the full key begins, as a number that sorts like it: most keys are told apart by it, without a look at the bytes.
+    begins: u128,
     key: usize,
     value: Option<usize>,
     key_end: usize,
@@ -26,9 +28,9 @@ impl Batch {
 
     /// Writes a row. The key is given in parts; `write` appends the value to what is there.
     pub fn put_with(&mut self, table: Table, key: &[&[u8]], write: impl FnOnce(&mut Vec<u8>)) {
-        let (key, key_end) = self.key(table, key);
+        let (begins, key, key_end) = self.key(table, key);
         write(&mut self.bytes);
-        self.rows.push(Span { key, key_end, value: Some(self.bytes.len()) });
+        self.rows.push(Span { begins, key, key_end, value: Some(self.bytes.len()) });
     }
 
     /// Takes a row out, if it is there.
@@ -38,8 +40,8 @@ impl Batch {
 
     /// Takes a row out whose key is given in parts.
     pub fn delete_parts(&mut self, table: Table, key: &[&[u8]]) {
-        let (key, key_end) = self.key(table, key);
-        self.rows.push(Span { key, key_end, value: None });
+        let (begins, key, key_end) = self.key(table, key);
+        self.rows.push(Span { begins, key, key_end, value: None });
     }
 
     /// Is there nothing to write?
@@ -61,7 +63,10 @@ impl Batch {
     pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = (&[u8], Option<&[u8]>)> {
         let mut rows: Vec<&Span> = self.rows.iter().collect();
         // Later rows have later places: of those of one key the last comes first, and stays.
-        rows.sort_unstable_by(|a, b| self.full_key(a).cmp(self.full_key(b)).then(b.key.cmp(&a.key)));
+        rows.sort_unstable_by(|a, b| {
+            let by_key = a.begins.cmp(&b.begins).then_with(|| self.full_key(a).cmp(self.full_key(b)));
+            by_key.then(b.key.cmp(&a.key))
+        });
         rows.dedup_by(|later, kept| self.full_key(later) == self.full_key(kept));
         rows.into_iter().map(|row| (self.full_key(row), row.value.map(|end| &self.bytes[row.key_end..end])))
     }
@@ -70,17 +75,32 @@ impl Batch {
         &self.bytes[row.key..row.key_end]
     }
 
-    fn key(&mut self, table: Table, parts: &[&[u8]]) -> (usize, usize) {
+    fn key(&mut self, table: Table, parts: &[&[u8]]) -> (u128, usize, usize) {
         let from = self.bytes.len();
         self.bytes.push(table as u8);
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part));
-        (from, self.bytes.len())
+        let key = &self.bytes[from..];
+        let mut begins = [0; size_of::<u128>()];
+        let known = key.len().min(begins.len());
+        begins[..known].copy_from_slice(&key[..known]);
+        (u128::from_be_bytes(begins), from, self.bytes.len())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_that_begin_alike_are_told_apart_by_how_they_go_on() {
+        let mut batch = Batch::default();
+        let keys: [&[u8]; 6] = [b"", b"\0", b"0123456789abcde", b"0123456789abcde\0", b"0123456789abcdef", b"1"];
+        for index in [5, 0, 3, 4, 1, 2, 3] {
+            batch.put(Table::Meta, keys[index], [index as u8]);
+        }
+        let rows: Vec<_> = batch.rows().map(|(key, _)| key[1..].to_vec()).collect();
+        assert_eq!(rows, keys);
+    }
 
     #[test]
     fn rows_come_by_key_and_the_last_of_a_key_counts() {

@@ -5,10 +5,25 @@
 //! docs/adr/0006-one-keyspace.md.
 
 use super::{Batch, Error, Failure, Range, Read, Row, Store, Table};
+use fjall::compaction::Leveled;
 use fjall::config::{BloomConstructionPolicy, FilterPolicy, FilterPolicyEntry};
 use fjall::{Database, Guard, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Snapshot};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use xxhash_rust::xxh3::xxh3_128;
+
+/// So many rows go to a table file at once: sorted as they are, they need neither a journal nor a tree in memory. A file costs
+/// two syncs, so fewer rows are gathered in memory first.
+pub(super) const BULK_ROWS: usize = 2_048;
+
+/// So many table files are merged at once. Merging goes through much of what is there already: half as often is half the work,
+/// and a filter in memory tells of nearly each file that it has not what is looked for.
+const MERGED_FILES: u8 = 8;
+
+/// With so many table files that wait for being merged, rows take the way that the library slows down.
+const BULK_FILES: usize = 16;
 
 /// What the store may take. It keeps at most about `cache_bytes + 5 × memtable_bytes` in memory.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +45,8 @@ pub struct DiskStore {
     database: Database,
     rows: Keyspace,
     failure: Failure,
+    /// There may be rows in the memtable.
+    in_memory: AtomicBool,
 }
 
 impl DiskStore {
@@ -49,12 +66,13 @@ impl DiskStore {
             KeyspaceCreateOptions::default()
                 .manual_journal_persist(true)
                 .max_memtable_size(limits.memtable_bytes)
+                .compaction_strategy(Arc::new(Leveled::default().with_l0_threshold(MERGED_FILES)))
                 // Most questions are "is there nothing of this new order?": ten bits a key on every level answer it.
                 .filter_policy(FilterPolicy::all(FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0))))
                 .expect_point_read_hits(false)
         };
         let rows = database.keyspace("rows", options)?;
-        Ok(DiskStore { database, rows, failure: Failure::default() })
+        Ok(DiskStore { database, rows, failure: Failure::default(), in_memory: AtomicBool::new(true) })
     }
 
     /// Deletes whatever is in `directory` and opens an empty store there.
@@ -101,9 +119,30 @@ impl Read for DiskStore {
     }
 }
 
-impl Store for DiskStore {
-    fn write(&self, batch: &Batch) -> Result<(), Error> {
-        let rows = batch.rows();
+impl DiskStore {
+    /// May the next rows go to a file? Only when all older ones are in files: what survives is a prefix of the batches.
+    pub(super) fn takes_files(&self) -> bool {
+        !self.in_memory.load(Relaxed)
+            && self.rows.sealed_memtable_count() == 0
+            && self.rows.l0_table_count() < BULK_FILES
+    }
+
+    fn write_file<'a>(&self, rows: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Result<(), fjall::Error> {
+        let mut file = self.rows.start_ingestion()?;
+        for (key, value) in rows {
+            match value {
+                Some(value) => file.write(key, value)?,
+                None => file.write_tombstone(key)?,
+            }
+        }
+        file.finish()
+    }
+
+    fn write_memory<'a>(
+        &self,
+        rows: impl ExactSizeIterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    ) -> Result<(), fjall::Error> {
+        let many = rows.len() >= BULK_ROWS;
         let mut writes = fjall::OwnedWriteBatch::with_capacity(self.database.clone(), rows.len());
         for (key, value) in rows {
             match value {
@@ -111,7 +150,25 @@ impl Store for DiskStore {
                 None => writes.remove(&self.rows, key),
             }
         }
-        self.failure.noted(writes.commit().map_err(Error::from))
+        self.in_memory.store(true, Relaxed);
+        writes.commit()?;
+        // Where many come, more will: as soon as these are in a file, the next ones go to one at once. Nobody waits for it.
+        if many && self.rows.sealed_memtable_count() == 0 {
+            self.rows.rotate_memtable()?;
+            self.in_memory.store(false, Relaxed);
+        }
+        Ok(())
+    }
+}
+
+impl Store for DiskStore {
+    fn write(&self, batch: &Batch) -> Result<(), Error> {
+        let rows = batch.rows();
+        let wrote = match rows.len() >= BULK_ROWS && self.takes_files() {
+            true => self.write_file(rows),
+            false => self.write_memory(rows),
+        };
+        self.failure.noted(wrote.map_err(Error::from))
     }
 
     fn flush(&self) -> Result<(), Error> {

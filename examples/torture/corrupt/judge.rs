@@ -26,8 +26,7 @@ type States = BTreeMap<Vec<u8>, (EntityState, u64)>;
 type Lists = BTreeMap<u8, Vec<(Vec<u8>, Vec<u8>)>>;
 
 /// Tables whose rows are the same however often they were written.
-const LISTS: [Table; 6] =
-    [Table::Due, Table::OrdersByBuyer, Table::OrdersByState, Table::OrdersByTime, Table::Attention, Table::Claims];
+const LISTS: [Table; 5] = [Table::Due, Table::OrdersByBuyer, Table::OrdersByState, Table::Attention, Table::Claims];
 
 /// What a directory holds.
 #[derive(Default)]

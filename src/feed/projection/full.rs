@@ -142,6 +142,9 @@ pub fn restore(rows: impl Iterator<Item = Result<Row, Error>>, store: &dyn Store
     for (count, row) in rows.enumerate() {
         let (key, value) = row?;
         let (&table, key) = key.split_first().ok_or_else(senseless)?;
+        if table == Table::GIVEN_UP {
+            continue;
+        }
         let table = Table::from_number(table).ok_or_else(senseless)?;
         let into = if table == Table::Meta { &mut meta } else { &mut batch };
         into.put(table, key, value);

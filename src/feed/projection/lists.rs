@@ -10,6 +10,7 @@ use stampede_actors::order::{Order, State};
 use stampede_actors::record::Version;
 use stampede_actors::sku::{self, HoldView, Movement};
 use stampede_actors::time::Timestamp;
+use std::cmp::Reverse;
 
 /// Rows looked at for one page, at most: when few match, a page is short and its cursor leads on.
 const LOOKED_AT: usize = 2_000;
@@ -68,29 +69,30 @@ pub(super) fn orders(
 ) -> Result<Result<Page<ListedOrder>, BadCursor>, Error> {
     let everything = Filter::default();
     let attention = matches!(listing, Listing::Attention);
-    let (table, prefix, filter) = match listing {
-        Listing::Attention => (Table::Attention, Vec::new(), &everything),
+    let (table, lists, filter) = match listing {
+        Listing::Attention => (Table::Attention, vec![Vec::new()], &everything),
         Listing::Filtered(filter) => match (&filter.buyer, filter.state) {
-            (Some(buyer), _) => (Table::OrdersByBuyer, keys::buyer(buyer), filter),
-            (None, Some(state)) => (Table::OrdersByState, keys::state(state), filter),
-            (None, None) => (Table::OrdersByTime, Vec::new(), filter),
+            (Some(buyer), _) => (Table::OrdersByBuyer, vec![keys::buyer(buyer)], filter),
+            (None, Some(state)) => (Table::OrdersByState, vec![keys::state(state)], filter),
+            (None, None) => (Table::OrdersByState, State::ALL.map(keys::state).to_vec(), filter),
         },
     };
     let Ok(cursor) = cursor.map(read_cursor::<{ Place::BYTES }>).transpose() else { return Ok(Err(BadCursor)) };
-    let under = |rest: &[u8]| [&prefix[..], rest].concat();
-    let from = under(&filter.from.map(|from| keys::time(from).to_vec()).unwrap_or_default());
-    let end = filter.to.map(|to| under(&keys::time(to)));
-    let to = [cursor.map(|place| under(&place)), end, keys::after(&prefix)].into_iter().flatten().min();
-    let mut bounds = Bounds { table, from, to };
+    let from = filter.from.map(|from| keys::time(from).to_vec()).unwrap_or_default();
+    let end = filter.to.map(|to| keys::time(to).to_vec());
+    let mut to = [cursor.map(|place| place.to_vec()), end].into_iter().flatten().min();
+    // All as of one moment: an order that goes from one list to another meanwhile would be in neither.
+    let view = shared.store.view();
     let mut page = Page { rows: Vec::new(), next: None };
     let mut looked_at = 0;
     while page.rows.len() < limit && looked_at < LOOKED_AT {
-        let keys = bounds.next_keys(&*shared.store, limit.min(64))?;
-        if keys.is_empty() {
+        let places = newest(&*view, table, &lists, &from, to.as_deref(), limit.min(64))?;
+        let Some(last) = places.last() else {
             page.next = None;
             break;
-        }
-        for place in keys.iter().filter_map(|key| Place::read(key)) {
+        };
+        to = Some(last.bytes());
+        for place in places {
             looked_at += 1;
             page.rows.extend(listed(shared, place.order, |order| {
                 filter.state.is_none_or(|state| order.state() == Some(state))
@@ -103,6 +105,27 @@ pub(super) fn orders(
         }
     }
     Ok(Ok(page))
+}
+
+/// The newest places of all `lists`, which are prefixes of keys, from `from` on and before `to`.
+fn newest(
+    store: &dyn Read,
+    table: Table,
+    lists: &[Vec<u8>],
+    from: &[u8],
+    to: Option<&[u8]>,
+    limit: usize,
+) -> Result<Vec<Place>, Error> {
+    let mut places = Vec::new();
+    for list in lists {
+        let from = [list, from].concat();
+        let to = to.map_or_else(|| keys::after(list), |to| Some([list, to].concat()));
+        let rows = store.range(table, Range { from: &from, to: to.as_deref(), reverse: true, limit })?;
+        places.extend(rows.iter().filter_map(|(key, _)| Place::read(key)));
+    }
+    places.sort_unstable_by_key(|place| Reverse(*place));
+    places.truncate(limit);
+    Ok(places)
 }
 
 /// The order, if it is still what the list says: a row may be older than what was taken in since.
@@ -228,10 +251,6 @@ impl Bounds {
             self.to = Some(key.clone());
         }
         Ok(rows)
-    }
-
-    fn next_keys(&mut self, store: &dyn Read, limit: usize) -> Result<Vec<Vec<u8>>, Error> {
-        Ok(self.next_rows(store, limit)?.into_iter().map(|(key, _)| key).collect())
     }
 }
 

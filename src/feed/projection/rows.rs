@@ -223,7 +223,7 @@ impl Derived {
 }
 
 /// Lists of orders.
-const LISTS: [Table; 4] = [Table::OrdersByBuyer, Table::OrdersByState, Table::OrdersByTime, Table::Attention];
+const LISTS: [Table; 3] = [Table::OrdersByBuyer, Table::OrdersByState, Table::Attention];
 
 /// Keys of an order's rows in the lists, in parts.
 struct ListRows<'a> {
