@@ -8,8 +8,10 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
-/// How many ids of one SKU are remembered in memory; each takes some 200 bytes.
-pub const CAPACITY: usize = 4096;
+/// How many ids of one SKU are remembered in memory; each takes some 200 bytes. A snapshot holds them all and is written
+/// anew while the SKU sells: with 4,096 of them, a thousand SKUs that had sold a thousand units each took half of the
+/// server's time. Older ones are looked up in the store.
+pub const CAPACITY: usize = 256;
 
 /// What is remembered under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,9 +96,12 @@ pub(super) struct Memory {
     /// The oldest first; empty once there are many.
     few: Vec<(RememberedKey, Remembered)>,
     many: Option<Box<Many>>,
-    /// Per kind, the youngest that was dropped for want of room.
-    pub(super) dropped: [Option<Timestamp>; 3],
+    /// Nothing at all while there was room for all of them.
+    dropped: Option<Box<Dropped>>,
 }
+
+/// Per kind, the youngest that was dropped for want of room.
+pub(super) type Dropped = [Option<Timestamp>; 3];
 
 /// So many are looked through one by one.
 const FEW: usize = 8;
@@ -126,7 +131,7 @@ impl Memory {
     pub(super) fn insert(&mut self, key: RememberedKey, remembered: Remembered) {
         if let Some(many) = &mut self.many {
             if let Some(dropped) = many.insert(key, remembered) {
-                let latest = &mut self.dropped[dropped.kind() as usize];
+                let latest = &mut self.dropped.get_or_insert_default()[dropped.kind() as usize];
                 *latest = (*latest).max(Some(dropped.at));
             }
             return;
@@ -152,6 +157,14 @@ impl Memory {
         self.few.iter().copied().chain(many)
     }
 
+    pub(super) fn dropped(&self) -> Dropped {
+        self.dropped.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(super) fn set_dropped(&mut self, dropped: Dropped) {
+        self.dropped = (dropped != Dropped::default()).then(|| Box::new(dropped));
+    }
+
     /// May an operation that still counts have been dropped?
     pub(super) fn dropped_operations(&self, now: Timestamp, remember: Span) -> bool {
         self.dropped_kind(Kind::Operation, now, remember)
@@ -163,7 +176,7 @@ impl Memory {
     }
 
     fn dropped_kind(&self, kind: Kind, now: Timestamp, remember: Span) -> bool {
-        self.dropped[kind as usize].is_some_and(|at| now < at.plus(remember))
+        self.dropped()[kind as usize].is_some_and(|at| now < at.plus(remember))
     }
 }
 

@@ -181,7 +181,7 @@ fn encode(sku: &Sku, claims: Vec<ClaimMessage>) -> Vec<u8> {
             .iter()
             .map(|(key, value)| MemoryMessage { key: key.to_bytes(), remembered: Some(write_remembered(&value)) })
             .collect(),
-        dropped: sku.memory.dropped.iter().map(|at| at.map_or(0, |at| at.0.saturating_add(1))).collect(),
+        dropped: sku.memory.dropped().iter().map(|at| at.map_or(0, |at| at.0.saturating_add(1))).collect(),
         totals: Some(TotalsMessage { received, adjusted, shipped: left, returned, restocked, written_off }),
     }
     .encode_to_vec()
@@ -296,8 +296,10 @@ fn read_memory(message: &StateMessage) -> Result<Memory, Error> {
         let key = RememberedKey::from_bytes(&entry.key).ok_or(Error::Invalid("key"))?;
         memory.insert(key, read_remembered(required(entry.remembered.as_ref(), "remembered")?)?);
     }
-    for (dropped, &at) in memory.dropped.iter_mut().zip(&message.dropped) {
+    let mut dropped = memory.dropped();
+    for (dropped, &at) in dropped.iter_mut().zip(&message.dropped) {
         *dropped = (at != 0).then(|| Timestamp(at.saturating_sub(1)));
     }
+    memory.set_dropped(dropped);
     Ok(memory)
 }

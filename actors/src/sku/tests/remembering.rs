@@ -83,7 +83,8 @@ fn s17_what_memory_dropped_is_looked_up_in_the_store() {
 #[test]
 fn the_store_is_asked_only_when_memory_cannot_know() {
     let (sku, at, terms) = (forgetful(), Moment::at(NOW), Terms::default());
-    assert_eq!(sku.unsure_of(&hold(HoldId(1_500), 1), at, &terms), None, "still in memory");
+    let newest = 1_000 + REMEMBERED_IN_MEMORY as u128 - 1;
+    assert_eq!(sku.unsure_of(&hold(HoldId(newest), 1), at, &terms), None, "still in memory");
     assert_eq!(sku.unsure_of(&hold_for(A, 1, ORDER), at, &terms), None, "an order cares for sold holds only");
     assert_eq!(sku.unsure_of(&allocate(A, 3, ORDER), at, &terms), None);
     let receipt = RememberedKey::Receipt(OpId(1));
