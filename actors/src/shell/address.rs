@@ -4,7 +4,6 @@ use crate::cart::Cart;
 use crate::ids::EntityId;
 use crate::order::Order;
 use crate::shell::cart::CartActor;
-use crate::shell::directory::Directory;
 use crate::shell::entity::Shell;
 use crate::shell::message::Envelope;
 use crate::shell::order::OrderActor;
@@ -25,41 +24,20 @@ pub(crate) enum Address {
 }
 
 impl Address {
-    pub fn sku(e: &EntityId, sku: Sku, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>, me: &Addr<Directory>) -> Address {
-        Address::Sku(SkuActor::new(Shell::new(e.clone(), sku, v, s, Rc::clone(cell), me.clone())).start())
+    pub fn sku(e: &EntityId, sku: Sku, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>) -> Address {
+        Address::Sku(SkuActor::new(Shell::new(e.clone(), sku, v, s, Rc::clone(cell))).start())
     }
 
-    pub fn cart(
-        e: &EntityId,
-        cart: Cart,
-        v: u64,
-        s: Rc<ShardState>,
-        cell: &Rc<Shared>,
-        me: &Addr<Directory>,
-    ) -> Address {
-        Address::Cart(CartActor::new(Shell::new(e.clone(), cart, v, s, Rc::clone(cell), me.clone())).start())
+    pub fn cart(e: &EntityId, cart: Cart, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>) -> Address {
+        Address::Cart(CartActor::new(Shell::new(e.clone(), cart, v, s, Rc::clone(cell))).start())
     }
 
-    pub fn order(
-        e: &EntityId,
-        order: Order,
-        v: u64,
-        s: Rc<ShardState>,
-        cell: &Rc<Shared>,
-        me: &Addr<Directory>,
-    ) -> Address {
-        Address::Order(OrderActor::new(Shell::new(e.clone(), order, v, s, Rc::clone(cell), me.clone())).start())
+    pub fn order(e: &EntityId, order: Order, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>) -> Address {
+        Address::Order(OrderActor::new(Shell::new(e.clone(), order, v, s, Rc::clone(cell))).start())
     }
 
-    pub fn shop(
-        e: &EntityId,
-        shop: Shop,
-        v: u64,
-        s: Rc<ShardState>,
-        cell: &Rc<Shared>,
-        me: &Addr<Directory>,
-    ) -> Address {
-        Address::Shop(ShopActor::new(Shell::new(e.clone(), shop, v, s, Rc::clone(cell), me.clone())).start())
+    pub fn shop(e: &EntityId, shop: Shop, v: u64, s: Rc<ShardState>, cell: &Rc<Shared>) -> Address {
+        Address::Shop(ShopActor::new(Shell::new(e.clone(), shop, v, s, Rc::clone(cell))).start())
     }
 
     pub fn connected(&self) -> bool {

@@ -80,7 +80,7 @@ impl CartActor {
             shell.cell.last.set(position);
         }
         for envelope in leaving.parked {
-            shell.directory.do_send(Requeue(envelope));
+            shell.state.tell(Requeue(envelope));
         }
     }
 }

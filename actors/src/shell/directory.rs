@@ -25,7 +25,7 @@ use crate::{cart, shell::stats::Stats};
 use actix::{Actor, Addr, AsyncContext, Context, Handler};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -78,7 +78,9 @@ impl Actor for Directory {
     type Context = Context<Directory>;
 
     fn started(&mut self, context: &mut Self::Context) {
-        context.run_interval(TICK, |directory, context| directory.on_tick(context));
+        // Its entities' actors hold the shard's state and it holds theirs: they end together, when the thread does.
+        let _ = self.state.directory.set(context.address());
+        context.run_interval(TICK, |directory, _| directory.on_tick());
     }
 }
 
@@ -89,6 +91,8 @@ impl Directory {
             timers: RefCell::default(),
             rounds: Cell::new(0),
             releasing: Cell::new(0),
+            began: Cell::new(None),
+            directory: OnceCell::new(),
             lane: Rc::clone(lane),
             fabric: Arc::clone(lane.fabric()),
         };
@@ -108,7 +112,7 @@ impl Directory {
         &self.state.fabric.stats
     }
 
-    fn route(&mut self, envelope: Envelope, me: &Addr<Directory>) {
+    fn route(&mut self, envelope: Envelope) {
         if Mutant::KeyBeforeFlag.is_off()
             && let Some(refusal) = self.sold_out(&envelope.question)
         {
@@ -122,7 +126,7 @@ impl Directory {
             // The actor is gone without saying so: as after a crash.
             Some(Entry::Warm { .. }) => {
                 self.crashed(envelope.to.clone());
-                self.route(envelope, me);
+                self.route(envelope);
             }
             Some(Entry::Loading { parked, .. }) => {
                 if parked.len() < self.state.fabric.settings.parked_per_entity {
@@ -137,7 +141,7 @@ impl Directory {
                 let last = *last;
                 self.load(envelope.to.clone(), last, vec![envelope]);
             }
-            None => self.activate(envelope, me),
+            None => self.activate(envelope),
         }
     }
 
@@ -151,7 +155,7 @@ impl Directory {
     }
 
     /// Starts an entity that is not warm: at once if it is new, else when it has been read back.
-    fn activate(&mut self, envelope: Envelope, me: &Addr<Directory>) {
+    fn activate(&mut self, envelope: Envelope) {
         let entity = envelope.to.clone();
         let may_be_new = matches!(envelope.question, Question::Place(_) | Question::PlaceCart(..));
         if may_be_new && (Mutant::OrderLookUp.is_off() || self.state.fabric.loader.absent(&entity)) {
@@ -159,7 +163,7 @@ impl Directory {
             if let Some(refusal) = self.sold_out(&envelope.question) {
                 return envelope.reply.fail(refusal.into());
             }
-            self.warm(&entity, Loaded::Absent, vec![envelope], me);
+            self.warm(&entity, Loaded::Absent, vec![envelope]);
             return;
         }
         if self.loading >= self.state.fabric.settings.loads_per_shard {
@@ -194,23 +198,23 @@ impl Directory {
         );
     }
 
-    fn warm(&mut self, entity: &EntityId, loaded: Loaded, parked: Vec<Envelope>, me: &Addr<Directory>) {
+    fn warm(&mut self, entity: &EntityId, loaded: Loaded, parked: Vec<Envelope>) {
         let cell = Rc::new(Shared::default());
         cell.used.set(self.tick);
         let state = Rc::clone(&self.state);
         // One that nothing has happened to yet goes at once ([`LetGo`]), or says that it stays.
         let is_new = matches!(loaded, Loaded::Absent);
         let address = match (entity, loaded) {
-            (EntityId::Sku(_), Loaded::Sku(sku, version)) => Address::sku(entity, *sku, version, state, &cell, me),
-            (EntityId::Sku(_), Loaded::Absent) => Address::sku(entity, Sku::default(), 0, state, &cell, me),
-            (EntityId::Cart(_), Loaded::Cart(cart, version)) => Address::cart(entity, *cart, version, state, &cell, me),
-            (EntityId::Cart(_), Loaded::Absent) => Address::cart(entity, Cart::default(), 0, state, &cell, me),
+            (EntityId::Sku(_), Loaded::Sku(sku, version)) => Address::sku(entity, *sku, version, state, &cell),
+            (EntityId::Sku(_), Loaded::Absent) => Address::sku(entity, Sku::default(), 0, state, &cell),
+            (EntityId::Cart(_), Loaded::Cart(cart, version)) => Address::cart(entity, *cart, version, state, &cell),
+            (EntityId::Cart(_), Loaded::Absent) => Address::cart(entity, Cart::default(), 0, state, &cell),
             (EntityId::Order(_), Loaded::Order(order, version)) => {
-                Address::order(entity, *order, version, state, &cell, me)
+                Address::order(entity, *order, version, state, &cell)
             }
-            (EntityId::Order(_), Loaded::Absent) => Address::order(entity, Order::default(), 0, state, &cell, me),
-            (EntityId::Shop, Loaded::Shop(shop, version)) => Address::shop(entity, *shop, version, state, &cell, me),
-            (EntityId::Shop, Loaded::Absent) => Address::shop(entity, Shop::default(), 0, state, &cell, me),
+            (EntityId::Order(_), Loaded::Absent) => Address::order(entity, Order::default(), 0, state, &cell),
+            (EntityId::Shop, Loaded::Shop(shop, version)) => Address::shop(entity, *shop, version, state, &cell),
+            (EntityId::Shop, Loaded::Absent) => Address::shop(entity, Shop::default(), 0, state, &cell),
             (_, other) => {
                 tracing::error!(%entity, ?other, "the loader answered with another kind of entity");
                 for envelope in parked {
@@ -251,15 +255,14 @@ impl Directory {
         }
     }
 
-    fn on_tick(&mut self, context: &mut Context<Directory>) {
+    fn on_tick(&mut self) {
         self.tick += 1;
-        let me = context.address();
-        self.fire_timers(&me);
+        self.fire_timers();
         self.passivate();
         self.forgive();
     }
 
-    fn fire_timers(&mut self, me: &Addr<Directory>) {
+    fn fire_timers(&mut self) {
         let overdue = self.state.fabric.clock.moment().overdue;
         for _ in 0..self.state.fabric.settings.timers_per_tick {
             let Some(entity) = self.state.timers.borrow_mut().due(overdue) else { return };
@@ -274,7 +277,7 @@ impl Directory {
                 // It has no deadline.
                 EntityId::Shop => continue,
             };
-            self.route(Envelope::new(entity, question, ReplyTo::nobody(), Position(0)), me);
+            self.route(Envelope::new(entity, question, ReplyTo::nobody(), Position(0)));
         }
     }
 
@@ -349,11 +352,10 @@ fn is_tick(question: &Question) -> bool {
 impl Handler<Batch> for Directory {
     type Result = ();
 
-    fn handle(&mut self, Batch(envelopes): Batch, context: &mut Self::Context) {
-        let me = context.address();
+    fn handle(&mut self, Batch(envelopes): Batch, _: &mut Self::Context) {
         self.stats().questions[self.shard.0].fetch_add(envelopes.len() as u64, Ordering::Relaxed);
         for envelope in envelopes {
-            self.route(envelope, &me);
+            self.route(envelope);
         }
     }
 }
@@ -361,12 +363,12 @@ impl Handler<Batch> for Directory {
 impl Handler<Arrived> for Directory {
     type Result = ();
 
-    fn handle(&mut self, Arrived { entity, outcome }: Arrived, context: &mut Self::Context) {
+    fn handle(&mut self, Arrived { entity, outcome }: Arrived, _: &mut Self::Context) {
         self.loading = self.loading.saturating_sub(1);
         let Some(Entry::Loading { parked, at_least }) = self.entries.remove(&entity) else { return };
         match outcome {
             Ok(Loaded::Absent) if parked.is_empty() => {}
-            Ok(loaded) => self.warm(&entity, loaded, parked, &context.address()),
+            Ok(loaded) => self.warm(&entity, loaded, parked),
             Err(error) => {
                 tracing::error!(%entity, error, "could not be loaded");
                 self.entries.insert(entity, Entry::Unreadable { last: at_least });
@@ -419,7 +421,7 @@ impl Handler<LetGo> for Directory {
 impl Handler<Requeue> for Directory {
     type Result = ();
 
-    fn handle(&mut self, Requeue(envelope): Requeue, context: &mut Self::Context) {
-        self.route(envelope, &context.address());
+    fn handle(&mut self, Requeue(envelope): Requeue, _: &mut Self::Context) {
+        self.route(envelope);
     }
 }

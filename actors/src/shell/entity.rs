@@ -6,7 +6,6 @@ use crate::ids::EntityId;
 use crate::journal::Class;
 use crate::order::{self, Order};
 use crate::record::{Entry, Event, Position, Record, Version};
-use crate::shell::directory::Directory;
 use crate::shell::message::{Done, Envelope, Failure, Question, Reply, ReplyTo, View};
 use crate::shell::post::{Crashed, Deliver, LetGo, Requeue, ShardState, Shared, Stays};
 use crate::shell::stats::kind;
@@ -15,7 +14,6 @@ use crate::shop::{self, Shop};
 use crate::sku::{self, Sku};
 use crate::time::{Moment, Timestamp};
 use crate::trace::TraceLink;
-use actix::Addr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use tokio::time::Instant;
@@ -221,23 +219,11 @@ pub(crate) struct Shell<A> {
     pub version: Version,
     pub state: Rc<ShardState>,
     pub cell: Rc<Shared>,
-    pub directory: Addr<Directory>,
-    /// It panicked: the state is worthless, and messages go back to the directory until the reload.
-    pub poisoned: bool,
-    /// When the question that is being handled came, if it is one of those that are timed.
-    pub began: Option<Instant>,
 }
 
 impl<A: Aggregate> Shell<A> {
-    pub fn new(
-        entity: EntityId,
-        aggregate: A,
-        version: Version,
-        state: Rc<ShardState>,
-        cell: Rc<Shared>,
-        directory: Addr<Directory>,
-    ) -> Shell<A> {
-        let shell = Shell { entity, aggregate, version, state, cell, directory, poisoned: false, began: None };
+    pub fn new(entity: EntityId, aggregate: A, version: Version, state: Rc<ShardState>, cell: Rc<Shared>) -> Shell<A> {
+        let shell = Shell { entity, aggregate, version, state, cell };
         shell.arm();
         shell
     }
@@ -273,7 +259,7 @@ impl<A: Aggregate> Shell<A> {
             return Ok(Executed { replayed: true, rests_on: self.cell.last.get() });
         };
         if self.version == 0 {
-            self.directory.do_send(Stays(self.entity.clone()));
+            self.state.tell(Stays(self.entity.clone()));
         }
         let mut entries = Vec::with_capacity(events.len() + companions.len());
         for event in events {
@@ -296,8 +282,8 @@ impl<A: Aggregate> Shell<A> {
     /// [`Failure::Crashed`] after a panic.
     pub fn guarded<T>(&mut self, run: impl FnOnce(&mut Self) -> T) -> Result<T, Failure> {
         catch_unwind(AssertUnwindSafe(|| run(self))).map_err(|_| {
-            self.poisoned = true;
-            self.directory.do_send(Crashed(self.entity.clone()));
+            self.cell.poisoned.set(true);
+            self.state.tell(Crashed(self.entity.clone()));
             Failure::Crashed
         })
     }
@@ -315,27 +301,27 @@ impl<A: Aggregate> Shell<A> {
     /// Takes a message from the mailbox; a poisoned entity passes it back to be parked until the reload.
     pub fn take(&mut self, Deliver(mut envelope): Deliver) -> Option<Envelope> {
         self.cell.outstanding.set(self.cell.outstanding.get().saturating_sub(1));
-        if self.poisoned {
-            self.directory.do_send(Requeue(envelope));
+        if self.cell.poisoned.get() {
+            self.state.tell(Requeue(envelope));
             return None;
         }
         // One that waits again, for the end of a checkout, is not timed twice.
-        self.began = envelope.sent.take().map(|sent| {
+        self.state.began.set(envelope.sent.take().map(|sent| {
             let now = Instant::now();
             self.state.fabric.stats.waits_of(self.state.shard.0).record(now.duration_since(sent));
             now
-        });
+        }));
         Some(envelope)
     }
 
     /// After a message: an entity without a single event has nothing to stay for. A rush of refused orders, or of reads
     /// of ids that never were, would else fill the memory.
     pub fn after(&mut self) {
-        if let Some(began) = self.began.take() {
+        if let Some(began) = self.state.began.take() {
             self.state.fabric.stats.handling[kind(&self.entity)].record(began.elapsed());
         }
-        if self.version == 0 && self.cell.outstanding.get() == 0 && !self.poisoned {
-            self.directory.do_send(LetGo(self.entity.clone()));
+        if self.version == 0 && self.cell.outstanding.get() == 0 && !self.cell.poisoned.get() {
+            self.state.tell(LetGo(self.entity.clone()));
         }
     }
 

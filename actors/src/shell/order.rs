@@ -257,7 +257,7 @@ impl OrderActor {
             Answered::Again(after) => {
                 context.run_later(after, move |actor, _| {
                     // After a crash another incarnation may want the hold.
-                    if !actor.shell.poisoned {
+                    if !actor.shell.cell.poisoned.get() {
                         actor.releases.again(actor.id(), ticket);
                     }
                 });

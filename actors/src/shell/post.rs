@@ -2,16 +2,18 @@
 
 use crate::ids::EntityId;
 use crate::record::Position;
+use crate::shell::directory::Directory;
 use crate::shell::fabric::{Fabric, Shard};
 use crate::shell::lane::Lane;
 use crate::shell::loader::Loaded;
 use crate::shell::message::Envelope;
 use crate::shell::timers::Timers;
 use crate::time::Timestamp;
-use actix::Message;
-use std::cell::{Cell, RefCell};
+use actix::{Addr, Handler, Message};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// What a directory and the actor of one entity both see; all on one thread.
 #[derive(Debug, Default)]
@@ -24,6 +26,10 @@ pub(crate) struct Shared {
     pub used: Cell<u64>,
     /// The earliest deadline armed for it.
     pub armed: Cell<Option<Timestamp>>,
+    /// It panicked: the state is worthless, and messages go back to the directory until the reload.
+    pub poisoned: Cell<bool>,
+    /// A SKU that has said that it is sold out, and nothing has happened to it since.
+    pub flagged: Cell<bool>,
 }
 
 /// What a directory and all its entities' actors share; all on one thread.
@@ -35,8 +41,25 @@ pub(crate) struct ShardState {
     pub rounds: Cell<u32>,
     /// Holds that its orders are giving back, and of which they have not heard yet.
     pub releasing: Cell<usize>,
+    /// When the question came that one of its entities is handling, if it is one of those that are timed.
+    pub began: Cell<Option<Instant>>,
+    /// One for all of its entities: an address of its own would be two more pieces of memory for each.
+    pub directory: OnceCell<Addr<Directory>>,
     pub lane: Rc<Lane>,
     pub fabric: Arc<Fabric>,
+}
+
+impl ShardState {
+    /// Tells the directory.
+    pub fn tell<M>(&self, message: M)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        Directory: Handler<M>,
+    {
+        if let Some(directory) = self.directory.get() {
+            directory.do_send(message);
+        }
+    }
 }
 
 /// Questions for entities of this shard, in the order in which they were sent.

@@ -25,8 +25,12 @@ const MAX_OPEN: usize = 16_384;
 /// The releases of one order that are not answered yet.
 #[derive(Default)]
 pub(crate) struct Releases {
-    open: Vec<Release>,
+    /// Not there for the many that never give a hold back.
+    open: Option<Box<Open>>,
 }
+
+#[derive(Default)]
+struct Open(Vec<Release>);
 
 struct Release {
     /// Tells its answer from those to others, of earlier incarnations as well.
@@ -77,16 +81,24 @@ impl Releases {
             return false;
         };
         send(order, sku.clone(), hold, Address::Releasing { order, ticket });
-        self.open.push(Release { ticket, sku, hold, sent: 1, pausing: false, _counted: counted });
+        self.open.get_or_insert_default().0.push(Release {
+            ticket,
+            sku,
+            hold,
+            sent: 1,
+            pausing: false,
+            _counted: counted,
+        });
         true
     }
 
     /// Takes an answer in.
     pub fn answered(&mut self, order: OrderId, ticket: u32, failure: Option<Failure>) -> Answered {
-        let Some(index) = self.open.iter().position(|release| release.ticket == ticket) else {
+        let Some(Open(open)) = self.open.as_deref_mut() else { return Answered::Stale };
+        let Some(index) = open.iter().position(|release| release.ticket == ticket) else {
             return Answered::Stale;
         };
-        let release = &mut self.open[index];
+        let release = &mut open[index];
         match failure {
             // Given back, or not there to be given back.
             None | Some(Failure::Sku(_)) => {}
@@ -98,13 +110,14 @@ impl Releases {
                 tracing::warn!(%order, sku = %release.sku, %failure, "a hold is not given back before its deadline");
             }
         }
-        self.open.swap_remove(index);
+        open.swap_remove(index);
         Answered::Ended
     }
 
     /// The pause is over.
     pub fn again(&mut self, order: OrderId, ticket: u32) {
-        if let Some(release) = self.open.iter_mut().find(|release| release.ticket == ticket && release.pausing) {
+        let open = self.open.iter_mut().flat_map(|open| &mut open.0);
+        if let Some(release) = open.into_iter().find(|release| release.ticket == ticket && release.pausing) {
             release.pausing = false;
             release.sent += 1;
             send(order, release.sku.clone(), release.hold, Address::Releasing { order, ticket });
@@ -114,15 +127,16 @@ impl Releases {
     /// The order asks for these holds anew: no release may come after that. One that pauses is sent now, and its SKU
     /// takes both in this order. Says how many releases have ended.
     pub fn overtaken(&mut self, order: OrderId, requests: &[HoldRequest]) -> usize {
-        let before = self.open.len();
-        self.open.retain_mut(|release| {
+        let Some(Open(open)) = self.open.as_deref_mut() else { return 0 };
+        let before = open.len();
+        open.retain_mut(|release| {
             let wanted = requests.iter().any(|request| request.hold == release.hold && request.sku == release.sku);
             if wanted && release.pausing {
                 send(order, release.sku.clone(), release.hold, Address::Nobody);
             }
             !wanted
         });
-        before - self.open.len()
+        before - open.len()
     }
 }
 

@@ -11,27 +11,25 @@ use actix::{Actor, Context, Handler};
 /// The actor of one SKU.
 pub(crate) struct SkuActor {
     shell: Shell<Sku>,
-    /// It has said that it is sold out, and nothing has happened since.
-    flagged: bool,
 }
 
 impl SkuActor {
     pub fn new(shell: Shell<Sku>) -> SkuActor {
-        SkuActor { shell, flagged: false }
+        SkuActor { shell }
     }
 
     /// Tells all directories when it is sold out for good, and when it no longer is.
     fn publish(&mut self, executed: &Result<Executed, Failure>, now: Timestamp) {
-        let SkuActor { shell, flagged } = self;
+        let SkuActor { shell } = self;
         let (EntityId::Sku(id), sold_out) = (&shell.entity, &shell.state.fabric.sold_out) else { return };
         match executed {
             Err(Failure::Sku(Refusal::SoldOut { contended: false, .. })) if shell.aggregate.held() == 0 => {
                 sold_out.set(id, shell.aggregate.available(), now);
-                *flagged = true;
+                shell.cell.flagged.set(true);
             }
-            Ok(Executed { replayed: false, .. }) if *flagged => {
+            Ok(Executed { replayed: false, .. }) if shell.cell.flagged.get() => {
                 sold_out.clear(id);
-                *flagged = false;
+                shell.cell.flagged.set(false);
             }
             _ => {}
         }
