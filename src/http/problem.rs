@@ -144,8 +144,8 @@ impl Problem {
     fn body(&self, request: RequestId, retry_after_ms: Option<u32>) -> Vec<u8> {
         let mut body = Vec::with_capacity(512);
         let document = Document {
-            r#type: TypeUri(self.kind),
-            title: Title(self.kind),
+            r#type: self.kind.type_uri,
+            title: self.kind.title,
             status: self.kind.status,
             detail: &self.detail,
             instance: Instance(request),
@@ -165,8 +165,8 @@ impl Problem {
 
 #[derive(Serialize)]
 struct Document<'a> {
-    r#type: TypeUri,
-    title: Title,
+    r#type: &'static str,
+    title: &'static str,
     status: u16,
     detail: &'a str,
     instance: Instance,
@@ -181,28 +181,15 @@ struct Document<'a> {
     errors: &'a [FieldError],
 }
 
-/// Written without a copy: most answers of a rush are problems.
-struct TypeUri(&'static Kind);
-
-impl Serialize for TypeUri {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.type_uri())
-    }
-}
-
-struct Title(&'static Kind);
-
-impl Serialize for Title {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0.title())
-    }
-}
-
 struct Instance(RequestId);
 
 impl Serialize for Instance {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("/v1/requests/{}", self.0))
+        const HEAD: &[u8; 13] = b"/v1/requests/";
+        let mut text = [0; HEAD.len() + RequestId::LENGTH];
+        text[..HEAD.len()].copy_from_slice(HEAD);
+        text[HEAD.len()..].copy_from_slice(&self.0.text());
+        serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
     }
 }
 

@@ -24,15 +24,24 @@ impl RequestId {
         RequestId(NEXT.with(|next| next.replace(next.get().wrapping_add(1))))
     }
 
-    /// As the value of the header.
+    /// Bytes of its text.
+    pub const LENGTH: usize = 20;
+
+    /// Its text: ASCII.
     #[must_use]
-    pub fn header_value(self) -> HeaderValue {
+    pub fn text(self) -> [u8; RequestId::LENGTH] {
         let mut text = *b"req_0000000000000000";
         for (i, byte) in text[4..].iter_mut().enumerate() {
             *byte = b"0123456789abcdef"[((self.0 >> (4 * (15 - i))) & 15) as usize];
         }
+        text
+    }
+
+    /// As the value of the header.
+    #[must_use]
+    pub fn header_value(self) -> HeaderValue {
         // Digits and letters only: always a header value.
-        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("req_"))
+        HeaderValue::from_bytes(&self.text()).unwrap_or_else(|_| HeaderValue::from_static("req_"))
     }
 }
 
@@ -44,7 +53,7 @@ impl fmt::Display for RequestId {
 
 impl Serialize for RequestId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(std::str::from_utf8(&self.text()).map_err(serde::ser::Error::custom)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every code: its status, and what a client may do. The API's description and `docs/problems.md` are written from it.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 /// What became of the operation that a problem answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,10 @@ impl State {
 pub struct Kind {
     /// Stable name.
     pub code: &'static str,
+    /// Names the kind for good.
+    pub type_uri: &'static str,
+    /// The kind in words: `Sold out`.
+    pub title: &'static str,
     /// HTTP status.
     pub status: u16,
     /// May the same request, with the same key, succeed later?
@@ -43,24 +47,6 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// The kind in words: `Sold out`.
-    pub fn title(&self) -> impl fmt::Display {
-        let (first, rest) = self.code.split_at(1);
-        fmt::from_fn(move |f| {
-            f.write_char(first.as_bytes()[0].to_ascii_uppercase().into())?;
-            spelt(f, rest, ' ')
-        })
-    }
-
-    /// Names the kind for good.
-    pub fn type_uri(&self) -> impl fmt::Display {
-        let code = self.code;
-        fmt::from_fn(move |f| {
-            f.write_str("https://stampede.example/problems/")?;
-            spelt(f, code, '-')
-        })
-    }
-
     /// Is a changed request under a new key safe?
     #[must_use]
     pub fn safe_new_key(&self) -> bool {
@@ -68,14 +54,31 @@ impl Kind {
     }
 }
 
-fn spelt(f: &mut fmt::Formatter<'_>, code: &str, between: char) -> fmt::Result {
-    for (index, word) in code.split('_').enumerate() {
-        if index > 0 {
-            f.write_char(between)?;
-        }
-        f.write_str(word)?;
+/// What all type URIs begin with.
+const TYPES: &str = "https://stampede.example/problems/";
+
+/// `head`, and behind it the words of a code.
+const fn spelt<const N: usize>(head: &str, code: &str, between: u8, capital: bool) -> [u8; N] {
+    let (head, code) = (head.as_bytes(), code.as_bytes());
+    let mut text = [0; N];
+    let mut at = 0;
+    while at < N {
+        text[at] = match at.checked_sub(head.len()) {
+            None => head[at],
+            Some(0) if capital => code[0].to_ascii_uppercase(),
+            Some(at) if code[at] == b'_' => between,
+            Some(at) => code[at],
+        };
+        at += 1;
     }
-    Ok(())
+    text
+}
+
+const fn text(bytes: &'static [u8]) -> &'static str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(_) => panic!("a code is ASCII"),
+    }
 }
 
 /// How the same request fares when it is sent again.
@@ -88,13 +91,19 @@ enum Again {
     After(u32),
 }
 
-const fn kind(code: &'static str, status: u16, again: Again, state: State, meaning: &'static str) -> Kind {
+const fn kind(
+    [code, type_uri, title]: [&'static str; 3],
+    status: u16,
+    again: Again,
+    state: State,
+    meaning: &'static str,
+) -> Kind {
     let (retryable, retry_after_ms) = match again {
         Again::No => (false, None),
         Again::Later => (true, None),
         Again::After(milliseconds) => (true, Some(milliseconds)),
     };
-    Kind { code, status, retryable, retry_after_ms, state, meaning }
+    Kind { code, type_uri, title, status, retryable, retry_after_ms, state, meaning }
 }
 
 /// The list as a page of the documentation.
@@ -124,7 +133,13 @@ macro_rules! kinds {
     ($( $(#[doc = $meaning:literal])+ $id:ident = $code:literal $status:literal $again:expr, $state:ident; )+) => {
         $(
             $(#[doc = $meaning])+
-            pub const $id: Kind = kind($code, $status, $again, State::$state, concat!($($meaning),+).trim_ascii_start());
+            pub const $id: Kind = {
+                // Put together by the compiler: most answers of a rush are problems.
+                const TYPE: [u8; TYPES.len() + $code.len()] = spelt(TYPES, $code, b'-', false);
+                const TITLE: [u8; $code.len()] = spelt("", $code, b' ', true);
+                let meaning = concat!($($meaning),+).trim_ascii_start();
+                kind([$code, text(&TYPE), text(&TITLE)], $status, $again, State::$state, meaning)
+            };
         )+
 
         /// All of them.
