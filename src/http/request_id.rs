@@ -47,7 +47,7 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "req_{:016x}", self.0)
+        f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -62,9 +62,11 @@ mod tests {
     use super::RequestId;
 
     #[test]
-    fn both_spellings_agree() {
-        let id = RequestId::next();
-        assert_eq!(id.header_value().as_bytes(), id.to_string().as_bytes());
-        assert_ne!(id, RequestId::next());
+    fn it_is_spelt_in_sixteen_digits_everywhere() {
+        let id = RequestId(0x0123_4567_89ab_cdef);
+        assert_eq!(id.to_string(), "req_0123456789abcdef");
+        assert_eq!(id.header_value(), "req_0123456789abcdef");
+        assert_eq!(serde_json::to_value(id).ok(), Some("req_0123456789abcdef".into()));
+        assert_ne!(RequestId::next(), RequestId::next());
     }
 }
