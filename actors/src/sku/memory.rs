@@ -9,8 +9,8 @@ use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
 /// How many ids of one SKU are remembered in memory; each takes some 200 bytes. A snapshot holds them all and is written
-/// anew while the SKU sells: with 4,096 of them, a thousand SKUs that had sold a thousand units each took half of the
-/// server's time. Older ones are looked up in the store.
+/// anew while the SKU sells, so that more of them cost every later order: docs/performance. Older ones are looked up in the
+/// store.
 pub const CAPACITY: usize = 256;
 
 /// What is remembered under.

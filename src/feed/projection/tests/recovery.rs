@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::feed::projection::recovery::{Recovered, Rows, Start, recover};
-use crate::store::{DiskStore, Range, Read};
+use crate::store::{DiskStore, Range, Read, Row};
 use proptest::prelude::*;
 use std::cell::RefCell;
 
@@ -301,11 +301,18 @@ fn s04_deleted_history_is_made_up_for_by_a_full_checkpoint() {
     shop.frames[8..].iter().for_each(|frame| projection.ingest(frame).unwrap());
     projection.flush().unwrap();
     let kept: Vec<_> = full.map(Result::unwrap).collect();
-    let rows = || Ok(Some(Box::new(kept.clone().into_iter().map(Ok)) as Rows));
+    let of = |kept: Vec<Row>| move || Ok(Some(Box::new(kept.clone().into_iter().map(Ok)) as Rows));
+    // One that an earlier build wrote has rows that nobody wants any more; what nobody ever wrote is none.
+    let with = |table: u8| [&kept[..], &[(vec![table, 1], Vec::new())]].concat();
+    for kept in [kept.clone(), with(Table::GIVEN_UP)] {
+        disk.store.take();
+        let (projection, recovered) = start_from(&disk, &shop.log(8), Some(mark), &of(kept)).unwrap();
+        assert!(recovered.rebuilt.is_some());
+        assert_whole(&projection, &disk, &shop);
+    }
     disk.store.take();
-    let (projection, recovered) = start_from(&disk, &shop.log(8), Some(mark), &rows).unwrap();
-    assert!(recovered.rebuilt.is_some());
-    assert_whole(&projection, &disk, &shop);
+    let senseless = start_from(&disk, &shop.log(8), Some(mark), &of(with(200))).map(|_| ()).unwrap_err();
+    assert!(matches!(senseless, Error::Lost(_)), "{senseless}");
 
     disk.store.take();
     let nothing = start_from(&disk, &shop.log(8), Some(mark), &|| Ok(None)).map(|_| ()).unwrap_err();
