@@ -168,6 +168,15 @@ pub trait Store: Read {
     /// [`Error`] when it could not be written; the store must not be used any more then.
     fn write(&self, batch: &Batch) -> Result<(), Error>;
 
+    /// Writes all rows of the batch and makes them durable, with everything before them, where that costs no more than
+    /// [`Store::write`]. `false`: nothing was written, it is for [`Store::write`].
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    fn write_durably(&self, _: &Batch) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     /// Returns when everything written before outlives this process, however it ends. Losing power may still take it.
     ///
     /// # Errors

@@ -131,6 +131,8 @@ pub struct Projection {
     shared: Arc<Shared>,
     log: LogId,
     taken_in: Mark,
+    /// Up to where the store is known to be durable.
+    synced: Option<Mark>,
     limits: Limits,
     /// Entities whose cell is dirty, in the order in which they became so.
     changed: Vec<EntityId>,
@@ -157,6 +159,7 @@ impl Projection {
             shared,
             log: applied.log,
             taken_in: applied.mark,
+            synced: applied.synced,
             limits,
             changed: Vec::new(),
             movements: BTreeMap::new(),
@@ -230,8 +233,7 @@ impl Projection {
         for (sku, key, remembered) in self.shared.noted() {
             put_remembered(&mut batch, &sku, &key, &remembered);
         }
-        rows::put_applied(&mut batch, &Applied { log: self.log, mark: self.taken_in, totals: self.totals.clone() })?;
-        self.shared.store.write(&batch)?;
+        self.write(&mut batch)?;
         batch.clear(BATCH_BYTES);
         self.batch = batch;
         self.shared.wrote(self.taken_in, &self.totals);
@@ -251,6 +253,21 @@ impl Projection {
             self.shared.store.sync()?;
         }
         Ok(self.taken_in)
+    }
+
+    /// Writes the batch, and in it how far it goes: also of what is durable, which the next start need not look up.
+    fn write(&mut self, batch: &mut Batch) -> Result<(), Error> {
+        let (log, mark, totals) = (self.log, self.taken_in, self.totals.clone());
+        let mut applied = Applied { log, mark, synced: Some(mark), totals };
+        rows::put_applied(batch, &applied)?;
+        // Not while rows are missing that a start has left for later: the next one would pass them over.
+        if self.unstated.is_empty() && self.shared.store.write_durably(batch)? {
+            self.synced = Some(mark);
+            return Ok(());
+        }
+        applied.synced = self.synced;
+        rows::put_applied(batch, &applied)?;
+        Ok(self.shared.store.write(batch)?)
     }
 
     /// Marks the store when its rows are what is wrong: the next start would believe them, and stop here again. Not when a

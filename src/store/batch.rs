@@ -44,6 +44,12 @@ impl Batch {
         self.rows.push(Span { begins, key, key_end, value: None });
     }
 
+    /// How many rows were written or taken out, those of one key counted each.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Is there nothing to write?
     #[must_use]
     pub fn is_empty(&self) -> bool {

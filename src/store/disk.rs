@@ -72,7 +72,8 @@ impl DiskStore {
                 .expect_point_read_hits(false)
         };
         let rows = database.keyspace("rows", options)?;
-        Ok(DiskStore { database, rows, failure: Failure::default(), in_memory: AtomicBool::new(true) })
+        let in_memory = AtomicBool::new(database.write_buffer_size() > 0);
+        Ok(DiskStore { database, rows, failure: Failure::default(), in_memory })
     }
 
     /// Deletes whatever is in `directory` and opens an empty store there.
@@ -163,12 +164,15 @@ impl DiskStore {
 
 impl Store for DiskStore {
     fn write(&self, batch: &Batch) -> Result<(), Error> {
-        let rows = batch.rows();
-        let wrote = match rows.len() >= BULK_ROWS && self.takes_files() {
-            true => self.write_file(rows),
-            false => self.write_memory(rows),
-        };
-        self.failure.noted(wrote.map_err(Error::from))
+        self.failure.noted(self.write_memory(batch.rows()).map_err(Error::from))
+    }
+
+    fn write_durably(&self, batch: &Batch) -> Result<bool, Error> {
+        if batch.len() < BULK_ROWS || !self.takes_files() {
+            return Ok(false);
+        }
+        self.failure.noted(self.write_file(batch.rows()).map_err(Error::from))?;
+        Ok(true)
     }
 
     fn flush(&self) -> Result<(), Error> {

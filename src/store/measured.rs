@@ -110,6 +110,16 @@ impl<S: Store> Store for Measured<S> {
         self.vitals.time(Operation::Write, || self.store.write(batch))
     }
 
+    fn write_durably(&self, batch: &Batch) -> Result<bool, Error> {
+        let began = Instant::now();
+        let outcome = self.store.write_durably(batch);
+        if matches!(outcome, Ok(false)) {
+            return outcome;
+        }
+        self.vitals.durations.record(began.elapsed());
+        self.vitals.count(Operation::Write, outcome)
+    }
+
     fn flush(&self) -> Result<(), Error> {
         self.vitals.time(Operation::Flush, || self.store.flush())
     }

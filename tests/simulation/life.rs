@@ -104,7 +104,9 @@ impl World {
                 }
                 let breaks_in = AtomicU64::new(breaks_in.unwrap_or_default());
                 let lies = broken == Broken::StoreSyncs;
-                Ok(Arc::new(FragileStore { store: Arc::clone(&store.borrow()), breaks_in, lies }))
+                let (durable_every, writes) = (life.lasts % 4, AtomicU64::new(0));
+                let store = Arc::clone(&store.borrow());
+                Ok(Arc::new(FragileStore { store, breaks_in, lies, durable_every, writes }))
             };
             let (books, rung) = (&self.books, &self.rung);
             let ports = Ports {

@@ -96,6 +96,9 @@ pub struct FragileStore {
     pub breaks_in: AtomicU64,
     /// Says that it has synced, and has not.
     pub lies: bool,
+    /// Every so many-th write is durable at once; 0: none is.
+    pub durable_every: u64,
+    pub writes: AtomicU64,
 }
 
 impl Read for FragileStore {
@@ -122,6 +125,16 @@ impl Store for FragileStore {
             }
         }
         self.store.write(batch)
+    }
+
+    fn write_durably(&self, batch: &Batch) -> Result<bool, store::Error> {
+        let write = self.writes.fetch_add(1, Ordering::Relaxed) + 1;
+        if self.durable_every == 0 || !write.is_multiple_of(self.durable_every) {
+            return Ok(false);
+        }
+        self.write(batch)?;
+        self.sync()?;
+        Ok(true)
     }
 
     fn flush(&self) -> Result<(), store::Error> {

@@ -24,6 +24,9 @@ const GATHERED: usize = 131_072;
 /// Rows of a full checkpoint.
 pub type Rows = Box<dyn Iterator<Item = Result<Row, Error>>>;
 
+/// Takes in some frames.
+type Take<'a> = dyn FnMut(&[Arc<Committed>]) -> Result<(), Error> + 'a;
+
 /// Opens the store, or (`true`) makes an empty one in its place.
 pub type OpenStore<'a> = &'a dyn Fn(bool) -> Result<Arc<dyn Store>, store::Error>;
 
@@ -87,14 +90,19 @@ fn proceed(start: &Start<'_>, store: Arc<dyn Store>) -> Result<(Projection, u64)
     }
     let mut projection = Projection::new(store, start.log, start.limits)?;
     let stored = projection.taken_in();
-    let mut frames = 0;
     if stored.position > checkpoint.position {
+        let last = start.frames.read(stored.position, 1)?;
+        if last.iter().any(|frame| frame.seq == stored.seq && frame.hash != stored.hash) {
+            return Err(Error::Lost(format!("its log: frame {} is another one there", stored.seq)));
+        }
+    }
+    // Rows that are durable since they were written need not be looked up.
+    let known = checkpoint.position.max(projection.synced.unwrap_or_default().position);
+    let mut frames = 0;
+    if stored.position > known {
         let mut said = Said::default();
-        frames += read(start, checkpoint.position, stored.position, &mut |frame| {
-            if frame.seq == stored.seq && frame.hash != stored.hash {
-                return Err(Error::Lost(format!("its log: frame {} is another one there", frame.seq)));
-            }
-            said.by(frame);
+        frames += read(start, known, stored.position, &mut |frames| {
+            frames.iter().for_each(|frame| said.by(frame));
             if said.entities() >= GATHERED { projection.confirm(&mut said) } else { Ok(()) }
         })?;
         said.end();
@@ -150,32 +158,27 @@ fn rebuild(start: &Start<'_>, open: OpenStore<'_>) -> Result<(Projection, u64), 
 /// Takes in what comes after what was taken in.
 fn follow(projection: &mut Projection, start: &Start<'_>) -> Result<u64, Error> {
     let after = projection.taken_in().position;
-    let frames = read(start, after, start.head.position, &mut |frame| projection.ingest(frame))?;
+    let frames = read(start, after, start.head.position, &mut |frames| {
+        projection.warm(frames)?;
+        frames.iter().try_for_each(|frame| projection.ingest(frame))
+    })?;
     projection.reach(start.head.into());
     projection.flush()?;
     Ok(frames)
 }
 
 /// Reads the frames with records after `after`, up to the one with `last`.
-fn read(
-    start: &Start<'_>,
-    mut after: Position,
-    last: Position,
-    take: &mut dyn FnMut(&Committed) -> Result<(), Error>,
-) -> Result<u64, Error> {
+fn read(start: &Start<'_>, mut after: Position, last: Position, take: &mut Take<'_>) -> Result<u64, Error> {
     let (mut count, mut said) = (0, Instant::now());
     while after < last {
-        let frames = start.frames.read(Position(after.0 + 1), READ_BYTES)?;
-        for frame in &frames {
-            if frame.first > after && frame.first <= last {
-                take(frame)?;
-                count += 1;
-                after = after.max(frame.last());
-            }
-        }
-        if frames.is_empty() {
-            return Err(Error::FrameGap { last: after, got: last.0 });
-        }
+        let mut frames = start.frames.read(Position(after.0 + 1), READ_BYTES)?;
+        frames.retain(|frame| frame.first > after && frame.first <= last);
+        take(&frames)?;
+        count += frames.len() as u64;
+        after = match frames.last() {
+            Some(frame) => frame.last(),
+            None => return Err(Error::FrameGap { last: after, got: last.0 }),
+        };
         if said.elapsed() > Duration::from_secs(2) {
             said = Instant::now();
             tracing::info!(record = after.0, of = last.0, "bringing the store up to the log");

@@ -22,6 +22,8 @@ pub const FORMAT: u32 = 2;
 pub struct Applied {
     pub log: LogId,
     pub mark: Mark,
+    /// Up to where everything was durable before this was written: what a start need not look up (S4).
+    pub synced: Option<Mark>,
     pub totals: Totals,
 }
 
@@ -29,17 +31,37 @@ pub struct Applied {
 struct AppliedRow {
     format: u32,
     log: [u8; 16],
+    #[serde(flatten)]
+    mark: MarkRow,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    synced: Option<MarkRow>,
+    totals: Totals,
+}
+
+#[derive(Serialize, Deserialize)]
+struct MarkRow {
     seq: u64,
     hash: [u8; 32],
     position: u64,
     at: i64,
-    totals: Totals,
+}
+
+impl From<Mark> for MarkRow {
+    fn from(Mark { seq, hash, position, at }: Mark) -> MarkRow {
+        MarkRow { seq, hash, position: position.0, at: at.0 }
+    }
+}
+
+impl From<MarkRow> for Mark {
+    fn from(MarkRow { seq, hash, position, at }: MarkRow) -> Mark {
+        Mark { seq, hash, position: Position(position), at: Timestamp(at) }
+    }
 }
 
 impl Applied {
     /// Before the first frame of a log.
     pub fn start(log: LogId) -> Applied {
-        Applied { log, mark: Mark::default(), totals: Totals::default() }
+        Applied { log, mark: Mark::default(), synced: None, totals: Totals::default() }
     }
 }
 
@@ -50,9 +72,11 @@ impl Applied {
 pub fn read_applied(store: &dyn Read) -> Result<Option<Applied>, Error> {
     let Some(bytes) = store.get(Table::Meta, keys::APPLIED)? else { return Ok(None) };
     let row = serde_json::from_slice::<AppliedRow>(&bytes).ok().filter(|row| row.format == FORMAT);
-    Ok(row.map(|row| {
-        let (position, at) = (Position(row.position), Timestamp(row.at));
-        Applied { log: LogId(row.log), mark: Mark { seq: row.seq, hash: row.hash, position, at }, totals: row.totals }
+    Ok(row.map(|AppliedRow { log, mark, synced, totals, .. }| Applied {
+        log: LogId(log),
+        mark: mark.into(),
+        synced: synced.map(Mark::from),
+        totals,
     }))
 }
 
@@ -101,9 +125,8 @@ pub fn applied(store: &dyn Read) -> Result<Option<(LogId, Mark)>, Error> {
 /// # Errors
 /// [`Error::Store`] when the sums cannot be written down.
 pub fn put_applied(batch: &mut Batch, applied: &Applied) -> Result<(), Error> {
-    let Mark { seq, hash, position, at } = applied.mark;
-    let (log, totals) = (applied.log.0, applied.totals.clone());
-    let row = AppliedRow { format: FORMAT, log, seq, hash, position: position.0, at: at.0, totals };
+    let (log, mark, synced) = (applied.log.0, applied.mark.into(), applied.synced.map(MarkRow::from));
+    let row = AppliedRow { format: FORMAT, log, mark, synced, totals: applied.totals.clone() };
     let bytes = serde_json::to_vec(&row).map_err(|error| crate::store::Error::Failed(error.to_string()))?;
     batch.put(Table::Meta, keys::APPLIED, bytes);
     Ok(())

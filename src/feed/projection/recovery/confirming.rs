@@ -9,12 +9,13 @@ use crate::feed::projection::{EntityState, Error, Projection, keys, movements, p
 use crate::journal::Committed;
 use crate::store::{Batch, Range, Store, Table};
 use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use stampede_actors::ids::{EntityId, SkuId};
 use stampede_actors::mutant::Mutant;
 use stampede_actors::record::{Event, Version};
 use stampede_actors::sku::{self, RememberedKey};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Movement rows are read so many at a time.
 const ROWS: usize = 256;
@@ -94,9 +95,15 @@ impl Projection {
         // In the order of their rows: neighbours share a block.
         let mut entities: Vec<_> = entities.into_iter().collect();
         entities.sort_unstable();
-        in_parts(&entities, |(entity, version)| match shared.stored_version(entity)? < *version {
-            true => Err(Error::Lost(format!("version {version} of {entity}"))),
-            false => Ok(()),
+        // A SKU's claims are a long read, and what comes next asks for them again: those that there is room for stay.
+        let stay = entities.iter().filter(|(entity, _)| matches!(entity, EntityId::Sku(_))).count()
+            <= self.limits.entities / 2;
+        in_parts(&entities, |(entity, version)| {
+            let stored = match entity {
+                EntityId::Sku(_) if stay => shared.with_cell(entity, |cell| cell.version)?,
+                _ => shared.stored_version(entity)?,
+            };
+            if stored < *version { Err(Error::Lost(format!("version {version} of {entity}"))) } else { Ok(()) }
         })?;
         let moved: Vec<_> = moved.into_iter().collect();
         in_parts(&moved, |(sku, versions)| confirm_movements(&*shared.store, sku, versions.clone()))?;
@@ -106,6 +113,18 @@ impl Projection {
         })?;
         self.unstated.extend(entities.into_iter().map(|(entity, _)| entity));
         Ok(())
+    }
+
+    /// Reads the entities that these frames go on with, on all cores: taking the frames in reads one after the other.
+    ///
+    /// # Errors
+    /// [`Error`] when one cannot be read.
+    pub(super) fn warm(&self, frames: &[Arc<Committed>]) -> Result<(), Error> {
+        let entries = frames.iter().flat_map(|frame| &frame.records).flat_map(|record| &record.entries);
+        let known = entries.filter(|entry| entry.version > 1).map(|entry| &entry.entity);
+        let mut known: Vec<_> = known.collect::<HashSet<_, FixedState>>().into_iter().collect();
+        known.sort_unstable();
+        in_parts(&known, |entity| self.shared.with_cell(entity, |_| ()))
     }
 
     /// Writes the rows that follow from the next `count` entities of those that were confirmed at the start once more: a
@@ -128,7 +147,9 @@ impl Projection {
                 })?;
             }
             left -= left.min(AT_ONCE);
-            self.shared.store.write(&batch)?;
+            if !self.shared.store.write_durably(&batch)? {
+                self.shared.store.write(&batch)?;
+            }
             self.shared.evict(self.limits.entities);
         }
         Ok(())
