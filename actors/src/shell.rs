@@ -27,6 +27,7 @@ mod sold_out;
 pub mod stats;
 mod sync;
 mod timers;
+mod unread;
 mod vital;
 
 pub use fabric::{Clock, Fabric, LaneId, Permit, Settings, Shard};

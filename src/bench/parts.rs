@@ -89,7 +89,12 @@ const PARTS: &[(Part, &[Spec])] = &[
     (
         Part::P12,
         &[
-            spec("P12", "events/s", Some(AtLeast(1e6)), "events per second that a start after SIGKILL has the store up to"),
+            spec(
+                "P12",
+                "events/s",
+                Some(AtLeast(1e6)),
+                "events per second that a start after SIGKILL has the store up to",
+            ),
             spec(
                 "P12_start",
                 "s",

@@ -17,23 +17,31 @@ pub struct MemoryStore {
 struct Inner {
     rows: Rows,
     /// What undoes each write since the last sync, oldest first: its batch, the key and what it held before.
-    unsynced: Vec<(u64, Vec<u8>, Option<Vec<u8>>)>,
+    unsynced: Vec<(Unsynced, Vec<u8>, Option<Vec<u8>>)>,
     batches: u64,
+}
+
+/// One row of a batch that was not synced yet.
+#[derive(Debug, Clone, Copy)]
+pub struct Unsynced {
+    /// Number of the batch.
+    pub batch: u64,
+    /// The row was taken out.
+    pub deletes: bool,
 }
 
 impl MemoryStore {
     /// Loses each unsynced write for which `lost` says so, as a disk may that was cut off and wrote in any order.
-    /// `lost` is asked with the number of the write's batch, newest first; of the writes of one key, the newest that is
-    /// not lost counts.
-    pub fn crash(&self, mut lost: impl FnMut(u64) -> bool) {
+    /// `lost` is asked of the newest first; of the writes of one key, the newest that is not lost counts.
+    pub fn crash(&self, mut lost: impl FnMut(Unsynced) -> bool) {
         let mut inner = self.inner.lock();
         let undo = std::mem::take(&mut inner.unsynced);
         let mut there = BTreeSet::new();
-        for (batch, key, before) in undo.into_iter().rev() {
+        for (unsynced, key, before) in undo.into_iter().rev() {
             if there.contains(&key) {
                 continue;
             }
-            if !lost(batch) {
+            if !lost(unsynced) {
                 there.insert(key);
                 continue;
             }
@@ -63,13 +71,13 @@ impl Store for MemoryStore {
     fn write(&self, batch: &Batch) -> Result<(), Error> {
         let mut inner = self.inner.lock();
         inner.batches += 1;
-        let number = inner.batches;
+        let batch_number = inner.batches;
         for (key, value) in batch.rows() {
             let before = match value {
                 Some(value) => inner.rows.insert(key.to_vec(), value.to_vec()),
                 None => inner.rows.remove(key),
             };
-            inner.unsynced.push((number, key.to_vec(), before));
+            inner.unsynced.push((Unsynced { batch: batch_number, deletes: value.is_none() }, key.to_vec(), before));
         }
         Ok(())
     }

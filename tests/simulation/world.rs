@@ -216,7 +216,7 @@ impl World {
                 let lost = *self.random.pick(&[0, 100, 500, 1_000]);
                 let (random, mut batches) = (&mut self.random, BTreeMap::new());
                 // A batch is there wholly or not at all.
-                self.store.crash(|batch| *batches.entry(batch).or_insert_with(|| random.chance(lost)));
+                self.store.crash(|write| *batches.entry(write.batch).or_insert_with(|| random.chance(lost)));
             }
         }
     }

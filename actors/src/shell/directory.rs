@@ -92,6 +92,7 @@ impl Directory {
             rounds: Cell::new(0),
             releasing: Cell::new(0),
             began: Cell::new(None),
+            unread: RefCell::default(),
             directory: OnceCell::new(),
             lane: Rc::clone(lane),
             fabric: Arc::clone(lane.fabric()),

@@ -3,7 +3,7 @@
 
 use crate::cart::{self, Cart};
 use crate::ids::EntityId;
-use crate::journal::Class;
+use crate::journal::{Class, NoRoom};
 use crate::order::{self, Order};
 use crate::record::{Entry, Event, Position, Record, Version};
 use crate::shell::message::{Done, Envelope, Failure, Question, Reply, ReplyTo, View};
@@ -11,7 +11,7 @@ use crate::shell::post::{Crashed, Deliver, LetGo, Requeue, ShardState, Shared, S
 use crate::shell::stats::kind;
 use crate::shell::timers::HORIZON;
 use crate::shop::{self, Shop};
-use crate::sku::{self, Sku};
+use crate::sku::{self, Remembered, RememberedKey, Sku};
 use crate::time::{Moment, Timestamp};
 use crate::trace::TraceLink;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -40,6 +40,10 @@ pub(crate) trait Aggregate: Default + Unpin + 'static {
     fn trace(&self) -> Option<TraceLink> {
         None
     }
+    /// Ids that outlive this event, asked for before it is applied.
+    fn remembers(&self, _: &Self::Event) -> Vec<(RememberedKey, Remembered)> {
+        Vec::new()
+    }
 }
 
 impl Aggregate for Sku {
@@ -56,7 +60,10 @@ impl Aggregate for Sku {
     ) -> Result<Option<Vec<sku::Event>>, sku::Refusal> {
         let settings = &state.fabric.settings;
         let known = match (entity, self.unsure_of(command, at, &settings.sku)) {
-            (EntityId::Sku(sku), Some(key)) => state.fabric.loader.remembered(sku, key),
+            (EntityId::Sku(sku), Some(key)) => {
+                let unread = state.unread.borrow().get(sku, key);
+                unread.or_else(|| state.fabric.loader.remembered(sku, key))
+            }
             _ => None,
         };
         let events = Sku::decide(self, command, at, &settings.sku, known.as_ref())?;
@@ -77,6 +84,10 @@ impl Aggregate for Sku {
 
     fn wrap(event: sku::Event) -> Event {
         Event::Sku(event)
+    }
+
+    fn remembers(&self, event: &sku::Event) -> Vec<(RememberedKey, Remembered)> {
+        Sku::remembers(self, event)
     }
 
     fn class(command: &sku::Command) -> Class {
@@ -239,21 +250,22 @@ impl<A: Aggregate> Shell<A> {
         companions: Vec<Entry>,
         follows: Position,
     ) -> Result<Executed, Failure> {
-        let fabric = &self.state.fabric;
-        if let Err(no_room) = fabric.journal.room(A::class(command)) {
+        if let Err(no_room) = self.room(A::class(command)) {
             // It may have been a timer, which still has to come back.
             self.arm();
             return Err(no_room.into());
         }
-        let at = fabric.clock.moment();
+        let at = self.state.fabric.clock.moment();
         let decided = self.guarded(|shell| {
             let events = shell.aggregate.decide(&shell.entity, command, at, &shell.state).map_err(Into::into)?;
+            let mut remembered = Vec::new();
             for event in events.iter().flatten() {
+                remembered.append(&mut shell.aggregate.remembers(event));
                 shell.aggregate.apply(event);
             }
-            Ok::<_, Failure>(events)
+            Ok::<_, Failure>(events.map(|events| (events, remembered)))
         })?;
-        let Some(events) = decided? else {
+        let Some((events, remembered)) = decided? else {
             // A timer that found nothing due yet still has to come back.
             self.arm();
             return Ok(Executed { replayed: true, rests_on: self.cell.last.get() });
@@ -271,9 +283,24 @@ impl<A: Aggregate> Shell<A> {
         let follows = follows.max(self.cell.last.get());
         let rests_on = self.guarded(|shell| shell.state.fabric.journal.append(record, follows))?;
         self.cell.last.set(rests_on);
+        if let (EntityId::Sku(sku), false) = (&self.entity, remembered.is_empty()) {
+            let readable = self.state.fabric.loader.readable();
+            self.state.unread.borrow_mut().note(sku, remembered, rests_on, readable);
+        }
         self.state.lane.appended();
         self.arm();
         Ok(Executed { replayed: false, rests_on })
+    }
+
+    /// Is there room for one more record, and of a SKU for what it remembers?
+    fn room(&self, class: Class) -> Result<(), NoRoom> {
+        let fabric = &self.state.fabric;
+        fabric.journal.room(class)?;
+        let is_sku = matches!(self.entity, EntityId::Sku(_));
+        if is_sku && self.state.unread.borrow_mut().is_full(fabric.loader.readable()) {
+            return Err(NoRoom::Busy);
+        }
+        Ok(())
     }
 
     /// Runs what may panic on a broken invariant. A panic poisons this entity alone.

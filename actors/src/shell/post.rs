@@ -8,6 +8,7 @@ use crate::shell::lane::Lane;
 use crate::shell::loader::Loaded;
 use crate::shell::message::Envelope;
 use crate::shell::timers::Timers;
+use crate::shell::unread::Unread;
 use crate::time::Timestamp;
 use actix::{Addr, Handler, Message};
 use std::cell::{Cell, OnceCell, RefCell};
@@ -41,6 +42,8 @@ pub(crate) struct ShardState {
     pub rounds: Cell<u32>,
     /// Holds that its orders are giving back, and of which they have not heard yet.
     pub releasing: Cell<usize>,
+    /// What its SKUs remember and the store may not have yet.
+    pub unread: RefCell<Unread>,
     /// When the question came that one of its entities is handling, if it is one of those that are timed.
     pub began: Cell<Option<Instant>>,
     /// One for all of its entities: an address of its own would be two more pieces of memory for each.

@@ -4,14 +4,11 @@
 use super::command::Part;
 use crate::ids::{HoldId, OpId, OrderId};
 use crate::time::{Span, Timestamp};
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-use std::collections::BTreeMap;
 
-/// How many ids of one SKU are remembered in memory; each takes some 200 bytes. A snapshot holds them all and is written
+/// How many ids of one SKU are remembered in memory; each takes some 100 bytes. A snapshot holds them all and is written
 /// anew while the SKU sells, so that more of them cost every later order: docs/performance. Older ones are looked up in the
 /// store.
-pub const CAPACITY: usize = 256;
+pub const CAPACITY: usize = 16;
 
 /// What is remembered under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,12 +87,11 @@ impl Remembered {
     }
 }
 
-/// The ids in memory, newest last. Most SKUs have one or two, for which tables would be out of all proportion.
-#[derive(Debug, Clone, Default)]
+/// The ids in memory.
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Memory {
-    /// The oldest first; empty once there are many.
-    few: Vec<(RememberedKey, Remembered)>,
-    many: Option<Box<Many>>,
+    /// The oldest first, at most [`CAPACITY`].
+    ids: Vec<(RememberedKey, Remembered)>,
     /// Nothing at all while there was room for all of them.
     dropped: Option<Box<Dropped>>,
 }
@@ -103,58 +99,28 @@ pub(super) struct Memory {
 /// Per kind, the youngest that was dropped for want of room.
 pub(super) type Dropped = [Option<Timestamp>; 3];
 
-/// So many are looked through one by one.
-const FEW: usize = 8;
-
-#[derive(Debug, Clone, Default)]
-struct Many {
-    by_key: HashMap<RememberedKey, (u64, Remembered), FixedState>,
-    by_age: BTreeMap<u64, RememberedKey>,
-    next: u64,
-}
-
-/// Two memories are the same if they hold the same in the same order; how they count it does not matter.
-impl PartialEq for Memory {
-    fn eq(&self, other: &Memory) -> bool {
-        self.dropped == other.dropped && self.iter().eq(other.iter())
-    }
-}
-
 impl Memory {
     pub(super) fn get(&self, key: &RememberedKey) -> Option<&Remembered> {
-        match &self.many {
-            Some(many) => many.by_key.get(key).map(|(_, remembered)| remembered),
-            None => self.few.iter().find(|(known, _)| known == key).map(|(_, remembered)| remembered),
-        }
+        self.ids.iter().find(|(known, _)| known == key).map(|(_, remembered)| remembered)
     }
 
     pub(super) fn insert(&mut self, key: RememberedKey, remembered: Remembered) {
-        if let Some(many) = &mut self.many {
-            if let Some(dropped) = many.insert(key, remembered) {
-                let latest = &mut self.dropped.get_or_insert_default()[dropped.kind() as usize];
-                *latest = (*latest).max(Some(dropped.at));
-            }
-            return;
+        self.ids.retain(|(known, _)| *known != key);
+        if self.ids.len() == CAPACITY {
+            let (_, dropped) = self.ids.remove(0);
+            let latest = &mut self.dropped.get_or_insert_default()[dropped.kind() as usize];
+            *latest = (*latest).max(Some(dropped.at));
         }
-        self.few.retain(|(known, _)| *known != key);
-        if self.few.len() == FEW {
-            let many = self.many.insert(Box::default());
-            for (key, remembered) in std::mem::take(&mut self.few).into_iter().chain([(key, remembered)]) {
-                many.insert(key, remembered);
-            }
-        } else {
-            self.few.reserve_exact(1);
-            self.few.push((key, remembered));
+        // Most SKUs have one or two.
+        if self.ids.len() < CAPACITY / 4 {
+            self.ids.reserve_exact(1);
         }
+        self.ids.push((key, remembered));
     }
 
     /// Oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (RememberedKey, Remembered)> {
-        let many = self
-            .many
-            .iter()
-            .flat_map(|many| many.by_age.values().filter_map(|key| Some((*key, many.by_key.get(key)?.1))));
-        self.few.iter().copied().chain(many)
+        self.ids.iter().copied()
     }
 
     pub(super) fn dropped(&self) -> Dropped {
@@ -177,23 +143,6 @@ impl Memory {
 
     fn dropped_kind(&self, kind: Kind, now: Timestamp, remember: Span) -> bool {
         self.dropped()[kind as usize].is_some_and(|at| now < at.plus(remember))
-    }
-}
-
-impl Many {
-    /// What had to go for it.
-    fn insert(&mut self, key: RememberedKey, remembered: Remembered) -> Option<Remembered> {
-        let age = self.next;
-        self.next += 1;
-        if let Some((old, _)) = self.by_key.insert(key, (age, remembered)) {
-            self.by_age.remove(&old);
-        }
-        self.by_age.insert(age, key);
-        if self.by_age.len() <= CAPACITY {
-            return None;
-        }
-        let (_, oldest) = self.by_age.pop_first()?;
-        self.by_key.remove(&oldest).map(|(_, dropped)| dropped)
     }
 }
 

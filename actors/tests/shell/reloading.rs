@@ -2,6 +2,7 @@
 
 use super::hold;
 use super::support::*;
+use stampede_actors::ids::{LocationId, OpId};
 use stampede_actors::journal::NoRoom;
 use stampede_actors::record::{Event, Position};
 use stampede_actors::shell::message::{Envelope, ReplyTo};
@@ -60,6 +61,35 @@ fn s01_lifted_quarantine_forgets_no_uncommitted_grant() {
         world.resume_log();
         assert!(granted.await.is_ok());
         assert!(matches!(second.await, Err(Failure::Sku(Refusal::SoldOut { available: 1, .. }))));
+        check_log(&world.log.records());
+    });
+}
+
+#[test]
+fn s17_a_repeat_is_known_also_before_the_store_has_heard_of_it() {
+    run(async || {
+        let world = World::new(|_| {});
+        world.stock("x", 5).await;
+        let receive = |receipt: u128| {
+            let location = LocationId::new("a").unwrap();
+            let receive = sku::Command::Receive { receipt: OpId(receipt), fingerprint: 1, location, units: 1 };
+            lane::ask(sku_entity("x"), Question::Sku(receive), Duration::from_secs(60))
+        };
+        // More than a SKU has memory for, and the store reads none of it.
+        world.pause_log();
+        let receipts: Vec<_> = (0..=sku::REMEMBERED_IN_MEMORY as u128).map(|n| receive(100 + n)).collect();
+        let units = 5 + receipts.len() as u32;
+        world.settle(50).await;
+        let repeat = receive(100);
+        world.settle(50).await;
+        world.resume_log();
+        assert!(repeat.await.unwrap().replayed, "units that came in once would be sold twice");
+        for receipt in receipts {
+            assert!(!receipt.await.unwrap().replayed);
+        }
+        assert_eq!(world.available("x").await, units);
+        assert!(receive(100).await.unwrap().replayed, "the store knows it now");
+        assert_eq!(world.available("x").await, units);
         check_log(&world.log.records());
     });
 }

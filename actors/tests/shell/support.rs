@@ -155,8 +155,18 @@ impl Loader for TestLoader {
         matches!(replay(&self.log.committed_records(), entity), Loaded::Absent)
     }
 
-    fn remembered(&self, _: &SkuId, _: RememberedKey) -> Option<Remembered> {
-        None
+    fn remembered(&self, sku: &SkuId, key: RememberedKey) -> Option<Remembered> {
+        let (mut state, mut found) = (Sku::default(), None);
+        for entry in self.log.committed_records().iter().flat_map(|record| &record.entries) {
+            if let (EntityId::Sku(of), Event::Sku(event)) = (&entry.entity, &entry.event)
+                && of == sku
+            {
+                let remembered = state.remembers(event);
+                found = remembered.into_iter().find(|(known, _)| *known == key).map(|(_, what)| what).or(found);
+                state.apply(event);
+            }
+        }
+        found
     }
 }
 

@@ -10,10 +10,11 @@ use crate::journal::Committed;
 use crate::store::{Batch, Range, Store, Table};
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashSet};
-use stampede_actors::ids::{EntityId, SkuId};
+use stampede_actors::ids::{EntityId, HoldId, SkuId};
 use stampede_actors::mutant::Mutant;
 use stampede_actors::record::{Event, Version};
 use stampede_actors::sku::{self, RememberedKey};
+use stampede_actors::time::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -41,6 +42,12 @@ pub(super) struct Said {
     moved: BTreeMap<SkuId, BTreeSet<Version>>,
     /// Rows of remembered ids, and whose they are.
     remembered: Vec<(SkuId, Vec<u8>)>,
+    /// Holds that clients have named: their ends are remembered.
+    named: HashSet<HoldId, FixedState>,
+    /// Allocations of which units were taken, and when the last ones were. That ends them, or not: at the end the store knows.
+    taken: HashMap<(SkuId, HoldId), Timestamp, FixedState>,
+    /// Those of which no more frames will tell.
+    closed: Vec<((SkuId, HoldId), Timestamp)>,
 }
 
 impl Said {
@@ -61,10 +68,26 @@ impl Said {
             if moves {
                 self.moved.entry(sku.clone()).or_default().insert(entry.version);
             }
-            if let Some((key, at)) = remembered {
+            let lapsed = self.ended(sku, event);
+            for (key, at) in remembered.into_iter().chain(lapsed) {
                 self.remembered.push((sku.clone(), keys::remembered(keys::day(at), sku, &key)));
             }
         }
+    }
+
+    /// The end of a hold that its client has named. Of one that was granted before these frames nobody knows that.
+    fn ended(&mut self, sku: &SkuId, event: &sku::Event) -> Option<(RememberedKey, Timestamp)> {
+        match event {
+            sku::Event::Held { hold, order: None, .. } => drop(self.named.insert(*hold)),
+            sku::Event::Shipped { hold, at, .. } | sku::Event::AllocationReduced { hold, at, .. } => {
+                self.taken.insert((sku.clone(), *hold), *at);
+            }
+            sku::Event::Ended { hold, at, .. } if self.named.remove(hold) => {
+                return Some((RememberedKey::Hold(*hold), *at));
+            }
+            _ => {}
+        }
+        None
     }
 
     /// Carts and orders that are to be looked up.
@@ -72,9 +95,10 @@ impl Said {
         self.entities.len()
     }
 
-    /// No more frames will come: the SKUs are to be looked up too.
+    /// No more frames will come: SKUs and allocations are to be looked up too.
     pub fn end(&mut self) {
         self.entities.extend(self.skus.drain());
+        self.closed.extend(self.taken.drain());
     }
 }
 
@@ -110,6 +134,12 @@ impl Projection {
         in_parts(&remembered, |(sku, key)| match shared.store.contains(Table::Remembered, key)? {
             true => Ok(()),
             false => Err(Error::Lost(format!("an id that {sku} remembers"))),
+        })?;
+        in_parts(&std::mem::take(&mut said.closed), |((sku, hold), at)| {
+            let id = keys::remembered(keys::day(*at), sku, &RememberedKey::Hold(*hold));
+            let known = shared.store.contains(Table::Claims, &keys::claim(sku, *hold))?
+                || shared.store.contains(Table::Remembered, &id)?;
+            if known { Ok(()) } else { Err(Error::Lost(format!("the end of hold {hold} of {sku}"))) }
         })?;
         self.unstated.extend(entities.into_iter().map(|(entity, _)| entity));
         Ok(())
@@ -187,7 +217,7 @@ fn in_parts<T: Sync>(items: &[T], check: impl Fn(&T) -> Result<(), Error> + Sync
 }
 
 /// Does the event move units, and is it an operation whose id is remembered?
-fn trace(event: &sku::Event) -> (bool, Option<(RememberedKey, stampede_actors::time::Timestamp)>) {
+fn trace(event: &sku::Event) -> (bool, Option<(RememberedKey, Timestamp)>) {
     match event {
         sku::Event::Received { receipt, at, .. } => (true, Some((RememberedKey::Receipt(*receipt), *at))),
         sku::Event::Adjusted { adjustment, at, .. } => (true, Some((RememberedKey::Adjustment(*adjustment), *at))),
