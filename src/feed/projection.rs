@@ -10,6 +10,7 @@ mod claims;
 mod entity;
 pub mod full;
 mod keys;
+mod known;
 pub mod lists;
 mod movements;
 mod reader;
@@ -26,7 +27,7 @@ pub use sweep::Swept;
 
 use crate::journal::{Committed, Hash, Head, LogId, Seq};
 use crate::metrics::HoldEnd;
-use crate::store::{self, Batch, Store, Table};
+use crate::store::{self, Batch, Range, Store, Table};
 use crate::verify::{Share, Totals};
 use cells::Shared;
 use claims::Seal;
@@ -141,6 +142,8 @@ pub struct Projection {
     batch: Batch,
     totals: Totals,
     sweep: sweep::Cursors,
+    /// Where reading the names of all entities has come to; `None`: all are known.
+    unknown_from: Option<Vec<u8>>,
     /// Entities whose lists and due times are to be written once more after a start.
     unstated: VecDeque<EntityId>,
     /// Told of holds that end.
@@ -166,6 +169,7 @@ impl Projection {
             batch: Batch::default(),
             totals: applied.totals,
             sweep: sweep::Cursors::default(),
+            unknown_from: Some(Vec::new()),
             unstated: VecDeque::new(),
             on_hold_end: None,
         })
@@ -270,6 +274,23 @@ impl Projection {
         Ok(self.shared.store.write(batch)?)
     }
 
+    /// Reads the names of `rows` more entities that the store has, until all are known.
+    fn learn(&mut self, rows: usize) -> Result<(), Error> {
+        let Some(from) = &mut self.unknown_from else { return Ok(()) };
+        let found = self.shared.store.range(Table::Snapshot, Range { from, to: None, reverse: false, limit: rows })?;
+        for (key, _) in &found {
+            self.shared.known.insert(&rows::entity_of(key)?);
+        }
+        match found.last() {
+            Some((last, _)) if found.len() == rows => *from = [last, &[0][..]].concat(),
+            _ => {
+                self.unknown_from = None;
+                self.shared.known.complete();
+            }
+        }
+        Ok(())
+    }
+
     /// Marks the store when its rows are what is wrong: the next start would believe them, and stop here again. Not when a
     /// write failed, as on a full disk: then the rows are good (S7).
     fn doubt(&self, error: &Error) {
@@ -305,6 +326,9 @@ impl Projection {
         })??;
         if became_dirty {
             self.changed.push(entity.clone());
+        }
+        if entry.version == 1 {
+            self.shared.known.insert(entity);
         }
         let Followed { movement, remembered, hold_ended } = followed;
         if let (Some((end, lasted)), Some(tell)) = (hold_ended, self.on_hold_end) {

@@ -35,7 +35,10 @@ use std::time::Duration;
 /// How often timers fire and idle entities are looked for.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Places in the ring of entities that have left already, dropped per tick.
+/// Entities looked at per tick, at most, when there are too many in memory.
+const PASSIVATED_PER_TICK: usize = 256;
+
+/// Places in the ring of entities that have left already, dropped at once.
 const GONE_PER_TICK: usize = 8_192;
 
 /// With too many entities in memory, one stays so long after its last message. A SKU is asked by ever new orders, and
@@ -282,21 +285,32 @@ impl Directory {
         }
     }
 
-    /// Lets a few idle entities go; dropping the address ends the actor, whose mailbox is empty. With too many in
-    /// memory, sooner and more of them: a rush must not fill the memory with what nobody asks for any more.
+    /// Lets a few idle entities go; dropping the address ends the actor, whose mailbox is empty. With too many in memory,
+    /// sooner: a rush must not fill the memory with what nobody asks for any more. Then each batch of questions lets as
+    /// many go as it may have brought, and a tick only some more: thousands at once would hold up every answer.
     fn passivate(&mut self) {
+        let few = self.state.fabric.settings.passivate_per_tick;
+        self.let_go(few.max(self.surplus().min(PASSIVATED_PER_TICK)));
+    }
+
+    /// Entities in memory beyond what there should be.
+    fn surplus(&self) -> usize {
+        self.entries.len().saturating_sub(self.state.fabric.settings.warm_per_shard)
+    }
+
+    /// Looks at so many entities.
+    fn let_go(&mut self, looks: usize) {
         let settings = &self.state.fabric.settings;
-        let few = settings.passivate_per_tick;
-        let (sku_after, after, at_once) = match self.entries.len().saturating_sub(settings.warm_per_shard) {
-            0 => (settings.passivate_after, settings.passivate_after, few),
-            surplus => (CROWDED_SKU, CROWDED, surplus.clamp(few, GONE_PER_TICK)),
+        let (sku_after, after) = match self.surplus() {
+            0 => (settings.passivate_after, settings.passivate_after),
+            _ => (CROWDED_SKU, CROWDED),
         };
         let ticks = |after: Duration| after.min(settings.passivate_after).as_millis() as u64 / TICK.as_millis() as u64;
         let (sku_ticks, other_ticks) = (ticks(sku_after), ticks(after));
         let readable = self.state.fabric.loader.readable();
         let mut gone = 0;
         let mut looked_at = 0;
-        while looked_at < at_once.min(self.ring.len()) && gone < GONE_PER_TICK {
+        while looked_at < looks.min(self.ring.len()) && gone < GONE_PER_TICK {
             let Some(entity) = self.ring.pop_front() else { return };
             let Some(Entry::Warm { cell, .. }) = self.entries.get(&entity) else {
                 gone += 1;
@@ -355,8 +369,13 @@ impl Handler<Batch> for Directory {
 
     fn handle(&mut self, Batch(envelopes): Batch, _: &mut Self::Context) {
         self.stats().questions[self.shard.0].fetch_add(envelopes.len() as u64, Ordering::Relaxed);
+        let questions = envelopes.len();
         for envelope in envelopes {
             self.route(envelope);
+        }
+        let surplus = self.surplus();
+        if surplus > 0 {
+            self.let_go(surplus.min(questions));
         }
     }
 }

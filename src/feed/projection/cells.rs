@@ -4,6 +4,7 @@
 
 use super::claims::{self, ClaimRows};
 use super::entity::EntityState;
+use super::known::Known;
 use super::rows::{self, Derived, SnapshotRow, Stored};
 use super::{Error, Mark, keys};
 use crate::store::{Read, Store, Table};
@@ -63,6 +64,7 @@ pub struct Progress {
 /// See the module.
 pub struct Shared {
     pub store: Arc<dyn Store>,
+    pub known: Known,
     shards: [Mutex<Shard>; SHARDS],
     /// Operations of entities that are not written yet.
     noted: Mutex<Noted>,
@@ -77,6 +79,7 @@ impl Shared {
     pub fn new(store: Arc<dyn Store>, at: Mark, totals: Totals) -> Shared {
         Shared {
             store,
+            known: Known::default(),
             shards: std::array::from_fn(|_| Mutex::default()),
             noted: Mutex::default(),
             progress: Mutex::new(Progress { taken_in: at, written: at, totals, stopped: None }),
@@ -106,8 +109,11 @@ impl Shared {
         Ok(SnapshotRow::header(entity, &bytes)?.0.due)
     }
 
-    /// Is there nothing of it, in memory or in the store?
+    /// Is there nothing of it, in memory or in the store? In doubt there may be something.
     pub fn absent(&self, entity: &EntityId) -> Result<bool, Error> {
+        if let Some(lacks) = self.known.lacks(entity) {
+            return Ok(lacks);
+        }
         if let Some(cell) = self.shard(entity).lock().cells.get(entity) {
             return Ok(cell.version == 0);
         }
@@ -135,7 +141,8 @@ impl Shared {
             return Ok(work(cell));
         }
         // Not under the lock: those who ask for its neighbours need not wait for the disk.
-        let mut cell = match self.read(entity)? {
+        let stored = if self.known.lacks(entity) == Some(true) { None } else { self.read(entity)? };
+        let mut cell = match stored {
             Some(stored) => Cell::of(entity, stored),
             None => Cell::new(entity),
         };

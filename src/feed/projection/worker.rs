@@ -46,6 +46,9 @@ const BUSY: u64 = 2_000;
 /// Entities whose lists and due times are written once more per step, after a start.
 const RESTATED: usize = 4_096;
 
+/// Entities whose names are read per step, after a start.
+const LEARNT: usize = 4_096;
+
 /// Bytes of frames read at a time when the thread has fallen behind.
 const READ_BYTES: usize = 1 << 20;
 
@@ -262,6 +265,7 @@ impl Stepped {
             self.projection.flush()?;
             self.flushed = now();
         }
+        self.projection.learn(LEARNT)?;
         let due = !work.closed && now() >= self.swept + SWEEP_EVERY;
         if idle || due {
             self.projection.restate(RESTATED)?;
