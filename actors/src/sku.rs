@@ -10,7 +10,8 @@
 //! operations and of ended holds outlive them by [`Terms::remember`]. Every one goes to the store's `remembered` table
 //! ([`Sku::remembers`] says which, before the event is applied); the newest [`memory::CAPACITY`] stay in memory too.
 //! Before a command is decided, the shell asks [`Sku::unsure_of`]. Nearly always the answer is `None`: memory knows.
-//! Otherwise it is the key to look up in the store, and what was found there goes to [`Sku::decide`] as `known`.
+//! Otherwise it is the key to look up among those that the store has not read yet, and in the store; what was found goes
+//! to [`Sku::decide`] as `known`.
 
 mod allocating;
 mod apply;

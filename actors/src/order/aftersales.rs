@@ -1,8 +1,8 @@
-//! What only some orders have: cancellations, refunds, shipments, returns. Most orders are in memory before they have any,
+//! What only some orders have: cancellations, refunds, shipments, returns, concerns. Most orders are in memory before they have any,
 //! so that all of it is in one piece that is made when it is needed.
 
 use crate::ids::OpId;
-use crate::order::state::{Refund, Return, Shipment, Wish};
+use crate::order::state::{Concern, Refund, Return, Shipment, Wish};
 use std::ops::{Deref, DerefMut};
 
 /// See the module.
@@ -16,6 +16,8 @@ pub(super) struct Aftersales {
     pub returns: Vec<Return>,
     /// With the fingerprint of each.
     pub acknowledgements: Vec<(OpId, u64)>,
+    /// Why a person must look.
+    pub concerns: Vec<Concern>,
 }
 
 static NOTHING: Aftersales = Aftersales {
@@ -25,11 +27,21 @@ static NOTHING: Aftersales = Aftersales {
     shipments: Vec::new(),
     returns: Vec::new(),
     acknowledgements: Vec::new(),
+    concerns: Vec::new(),
 };
 
 /// Takes no memory while there is nothing. Asked for to be changed, it is made.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seldom(Option<Box<Aftersales>>);
+
+impl Seldom {
+    /// Drops the concerns that `over` names. Makes nothing.
+    pub fn settle(&mut self, over: impl Fn(&Concern) -> bool) {
+        if !self.concerns.is_empty() {
+            self.concerns.retain(|concern| !over(concern));
+        }
+    }
+}
 
 impl From<Aftersales> for Seldom {
     fn from(aftersales: Aftersales) -> Seldom {

@@ -44,7 +44,7 @@ impl Order {
             Event::Cancelled { .. } => self.end(End::Cancelled),
             Event::Expired { .. } => self.end(End::Expired),
             Event::RefundRequested { refund, fingerprint, lines, amount, restock, withheld, at } => {
-                self.concerns.retain(|concern| concern.reason != Attention::RefundRefused);
+                self.aftersales.settle(|concern| concern.reason == Attention::RefundRefused);
                 self.aftersales.refunds.push(Refund {
                     id: *refund,
                     fingerprint: *fingerprint,
@@ -82,10 +82,17 @@ impl Order {
                 })
             }
             Event::AttentionNeeded { reason, step, again_at, .. } => {
-                match self.concerns.iter_mut().find(|concern| concern.reason == *reason && concern.step == *step) {
+                match self
+                    .aftersales
+                    .concerns
+                    .iter_mut()
+                    .find(|concern| concern.reason == *reason && concern.step == *step)
+                {
                     // It has come up again: whoever took care of it did not end it.
                     Some(concern) => concern.acknowledged = false,
-                    None => self.concerns.push(Concern { reason: *reason, step: *step, acknowledged: false }),
+                    None => {
+                        self.aftersales.concerns.push(Concern { reason: *reason, step: *step, acknowledged: false })
+                    }
                 }
                 if let Some(open) = self.open.iter_mut().find(|open| Some(open.step) == *step) {
                     open.flagged |= *reason == Attention::Unanswered;
@@ -97,7 +104,7 @@ impl Order {
             Event::AttentionAcknowledged { acknowledgement, fingerprint, reason, .. } => {
                 self.aftersales.acknowledgements.push((*acknowledgement, *fingerprint));
                 let seen = |concern: &&mut Concern| reason.is_none_or(|reason| reason == concern.reason);
-                self.concerns.iter_mut().filter(seen).for_each(|concern| concern.acknowledged = true);
+                self.aftersales.concerns.iter_mut().filter(seen).for_each(|concern| concern.acknowledged = true);
             }
         }
         self.check();
@@ -143,7 +150,7 @@ impl Order {
         let was_open = self.is_open(step);
         self.open.retain(|open| open.step != step);
         let answered = |concern: &Concern| concern.reason == Attention::Unanswered && concern.step == Some(step);
-        self.concerns.retain(|concern| !answered(concern));
+        self.aftersales.settle(answered);
         let (done, reference) = match answer {
             Answer::Done { reference } => (true, reference.clone()),
             Answer::Refused { .. } => (false, None),
@@ -189,7 +196,7 @@ impl Order {
             }
             (Step::Fulfil, true) => {
                 self.fulfilment = Fulfilment::Accepted;
-                self.concerns.retain(|concern| concern.reason != Attention::FulfilmentRefused);
+                self.aftersales.settle(|concern| concern.reason == Attention::FulfilmentRefused);
             }
             (Step::Fulfil, false) => self.fulfilment = Fulfilment::Refused,
             (Step::CallOff { refund }, true) => {

@@ -239,7 +239,7 @@ impl Order {
         let waits = |concern: &&Concern| {
             !concern.acknowledged && (concern.reason != Attention::Unfulfilled || self.fulfil_due().is_some())
         };
-        self.concerns.iter().filter(waits).map(|concern| concern.reason)
+        self.aftersales.concerns.iter().filter(waits).map(|concern| concern.reason)
     }
 
     /// Money taken.

@@ -77,7 +77,7 @@ impl Order {
 
     /// Was a person told of this, whether it was acknowledged or not?
     fn is_told(&self, reason: Attention, step: Step) -> bool {
-        self.concerns.iter().any(|concern| concern.reason == reason && concern.step == Some(step))
+        self.aftersales.concerns.iter().any(|concern| concern.reason == reason && concern.step == Some(step))
     }
 }
 

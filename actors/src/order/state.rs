@@ -24,7 +24,6 @@ pub struct Order {
     pub(super) aftersales: Seldom,
     /// Wholly shipped by then, or a person is told; means nothing once it is.
     pub(super) fulfil_due: Option<Timestamp>,
-    pub(super) concerns: Vec<Concern>,
     pub(super) timeline: Arc<Vec<Happening>>,
 }
 

@@ -156,7 +156,7 @@ pub fn encode_state(order: &Order) -> Vec<u8> {
         shipments: order.aftersales.shipments.iter().map(write_shipment).collect(),
         returns: order.aftersales.returns.iter().map(write_return).collect(),
         fulfil_due: order.fulfil_due.map(|due| due.0),
-        attention: order.concerns.iter().map(write_concern).collect(),
+        attention: order.aftersales.concerns.iter().map(write_concern).collect(),
         timeline: order.timeline.iter().map(|entry| write_happening(entry, placed_at)).collect(),
         acknowledgements: write_operations(&order.aftersales.acknowledgements),
     }
@@ -189,6 +189,7 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
         refunds: read_all(&message.refunds, |refund| read_refund(refund, currency))?,
         shipments: read_all(&message.shipments, read_shipment)?,
         returns: read_all(&message.returns, read_return)?,
+        concerns: read_all(&message.attention, read_concern)?,
         acknowledgements: read_operations(&message.acknowledgements, "acknowledgement")?,
     };
     Ok(Order {
@@ -224,7 +225,6 @@ pub fn decode_state(bytes: &[u8]) -> Result<Order, Error> {
             _ => return Err(Error::Invalid("ended")),
         },
         fulfil_due: message.fulfil_due.map(Timestamp),
-        concerns: read_all(&message.attention, read_concern)?,
         timeline: Arc::new(read_all(message.timeline, |entry| read_happening(entry, at))?),
     })
 }
