@@ -296,10 +296,36 @@ fn read_memory(message: &StateMessage) -> Result<Memory, Error> {
         let key = RememberedKey::from_bytes(&entry.key).ok_or(Error::Invalid("key"))?;
         memory.insert(key, read_remembered(required(entry.remembered.as_ref(), "remembered")?)?);
     }
+    // There may be more of them than there is room for now: an earlier build kept more.
     let mut dropped = memory.dropped();
     for (dropped, &at) in dropped.iter_mut().zip(&message.dropped) {
-        *dropped = (at != 0).then(|| Timestamp(at.saturating_sub(1)));
+        *dropped = (*dropped).max((at != 0).then(|| Timestamp(at.saturating_sub(1))));
     }
     memory.set_dropped(dropped);
     Ok(memory)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a failed step fails the test
+    use super::*;
+    use crate::ids::OpId;
+    use crate::sku::{Remembered, What};
+
+    #[test]
+    fn s17_what_an_earlier_build_kept_and_this_one_does_not_is_known_to_be_dropped() {
+        let receipt = |number: u128| {
+            let remembered = Remembered { at: Timestamp(number as i64), what: What::Operation { fingerprint: 1 } };
+            let key = RememberedKey::Receipt(OpId(number)).to_bytes();
+            MemoryMessage { key, remembered: Some(write_remembered(&remembered)) }
+        };
+        let room = crate::sku::REMEMBERED_IN_MEMORY as u128;
+        let mut message = StateMessage { memory: (1..=room + 2).map(receipt).collect(), ..StateMessage::default() };
+        for (said, dropped) in [(vec![], 2), (vec![0, 0, 0], 2), (vec![2, 0, 0], 2), (vec![8, 0, 0], 7)] {
+            message.dropped = said;
+            let memory = read_memory(&message).unwrap();
+            assert_eq!(memory.iter().count() as u128, room);
+            assert_eq!(memory.dropped(), [Some(Timestamp(dropped)), None, None]);
+        }
+    }
 }
