@@ -72,6 +72,7 @@ impl DiskStore {
                 .expect_point_read_hits(false)
         };
         let rows = database.keyspace("rows", options)?;
+        // Rows that were read back from the library's journal.
         let in_memory = AtomicBool::new(database.write_buffer_size() > 0);
         Ok(DiskStore { database, rows, failure: Failure::default(), in_memory })
     }

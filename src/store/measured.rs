@@ -47,8 +47,8 @@ impl Operation {
 pub struct Vitals {
     /// By operation: done, failed.
     operations: [[AtomicU64; 2]; 6],
-    /// How long they took, all but [`Operation::Contains`]: that is asked for every new order and looks at memory only,
-    /// and reading the clock twice would cost as much as the answer.
+    /// How long they took, all but [`Operation::Contains`]: a filter in memory mostly answers that, and reading the clock
+    /// twice would cost as much as the answer.
     pub durations: Arc<Durations>,
 }
 

@@ -127,7 +127,7 @@ fn what_happens_is_counted() {
     assert!(sum("stampede_shard_wait_seconds_count") > 0.0);
     let timed = sum("stampede_actor_handle_duration_seconds_count");
     assert!(timed > 0.0 && timed <= sum("stampede_shard_wait_seconds_count"));
-    assert!(value("stampede_store_operations_total{backend=\"embedded\",op=\"contains\",outcome=\"done\"}") > 0.0);
+    assert!(value("stampede_store_operations_total{backend=\"embedded\",op=\"range\",outcome=\"done\"}") > 0.0);
     assert_eq!(value("stampede_store_operations_total{backend=\"embedded\",op=\"write\",outcome=\"failed\"}"), 0.0);
     assert_eq!(value("stampede_scenario_active{kind=\"fault\"}"), 0.0);
     crate::server::eventually(|| {
