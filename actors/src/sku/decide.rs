@@ -50,13 +50,11 @@ impl Sku {
     pub fn unsure_of(&self, command: &Command, at: Moment, terms: &Terms) -> Option<RememberedKey> {
         let key = command.remembered_key()?;
         let dropped = match key {
-            RememberedKey::Hold(hold) => match command {
-                // An order asks for holds until it is placed, and before that nothing of it is sold. What has lapsed it may
-                // claim afresh (S15).
-                Command::Hold { order: Some(_), .. } => false,
-                _ if self.claims.contains_key(&hold) => false,
-                _ => self.memory.dropped_holds(!matches!(command, Command::Hold { .. }), at.now, terms.remember),
-            },
+            RememberedKey::Hold(hold) => {
+                // An order may claim a lapsed id afresh, so only a sold one matters to it.
+                let sold_only = !matches!(command, Command::Hold { order: None, .. });
+                self.memory.dropped_holds(sold_only, at.now, terms.remember) && !self.claims.contains_key(&hold)
+            }
             // Nothing was taken of the allocation yet, under whatever id.
             RememberedKey::Shipment(hold, _) | RememberedKey::Reduction(hold, _)
                 if self.claims.get(&hold).is_some_and(|claim| claim.units == claim.left()) =>

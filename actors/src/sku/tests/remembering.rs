@@ -97,11 +97,7 @@ fn the_store_is_asked_only_when_memory_cannot_know() {
     assert_eq!(sold.unsure_of(&ship(A, 2, 1), at, &terms), Some(RememberedKey::Shipment(A, OpId(2))));
     sold.apply(&shipped(A, 2, 2));
     (0..REMEMBERED_IN_MEMORY as Units).for_each(|n| sold.apply(&received(50 + n)));
-    assert_eq!(
-        sold.unsure_of(&hold_for(A, 1, ORDER), at, &terms),
-        None,
-        "it was placed, and asks for no holds any more"
-    );
+    assert_eq!(sold.unsure_of(&hold_for(A, 1, ORDER), at, &terms), Some(RememberedKey::Hold(A)), "never granted again");
     assert_eq!(sold.unsure_of(&allocate(A, 3, ORDER), at, &terms), Some(RememberedKey::Hold(A)));
     assert_eq!(sku.unsure_of(&hold(A, 1), Moment::at(after(86_400)), &terms), None, "too long ago");
     assert_eq!(super::sku(&[received(9)]).unsure_of(&hold(A, 1), at, &terms), None, "nothing was dropped");
