@@ -5,6 +5,7 @@ use super::holding::Wish;
 use super::memory::{Remembered, RememberedKey, What};
 use super::state::Sku;
 use super::{MAX_LOCATIONS, MAX_UNITS, Terms, Units};
+use crate::cart::MAX_LINES;
 use crate::ids::{LocationId, OpId, Reference};
 use crate::mutant::Mutant;
 use crate::time::Moment;
@@ -43,6 +44,15 @@ impl Command {
     }
 }
 
+impl Command {
+    /// Does an order ask for a hold whose id follows from its own? It asks for none once it is placed, and before that none
+    /// of these is sold. One that a client has named may have been sold to another order.
+    fn asks_for_its_own(&self) -> bool {
+        let Command::Hold { hold, order: Some(order), .. } = self else { return false };
+        (0..MAX_LINES).any(|index| order.hold(index) == *hold)
+    }
+}
+
 impl Sku {
     /// The key that must be looked up in the store before `command` can be decided: only when it may have been
     /// remembered, and dropped from memory since. `None`, nearly always: memory knows enough.
@@ -53,7 +63,9 @@ impl Sku {
             RememberedKey::Hold(hold) => {
                 // An order may claim a lapsed id afresh, so only a sold one matters to it.
                 let sold_only = !matches!(command, Command::Hold { order: None, .. });
-                self.memory.dropped_holds(sold_only, at.now, terms.remember) && !self.claims.contains_key(&hold)
+                self.memory.dropped_holds(sold_only, at.now, terms.remember)
+                    && !self.claims.contains_key(&hold)
+                    && !command.asks_for_its_own()
             }
             // Nothing was taken of the allocation yet, under whatever id.
             RememberedKey::Shipment(hold, _) | RememberedKey::Reduction(hold, _)

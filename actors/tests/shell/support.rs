@@ -1,20 +1,17 @@
 //! A world for the shells: a log that commits when told to, a loader that reads back what was committed, a clock that
 //! is set by hand, and one lane on a paused runtime. Every run is the same.
 
+mod loader;
+
+pub use loader::{TestLoader, replay};
 use parking_lot::Mutex;
-use stampede_actors::cart::Cart;
 use stampede_actors::ids::{BuyerRef, EntityId, LocationId, OpId, OrderId, Reference, SellerId, SkuId};
 use stampede_actors::journal::{Class, Journal, NoRoom};
 use stampede_actors::money::{self, Money};
-use stampede_actors::order::Order;
 use stampede_actors::order::placing::{PlaceRequest, Wanted};
-use stampede_actors::record::{Event, Position, Record};
-use stampede_actors::shell::loader::OnLoaded;
-use stampede_actors::shell::{
-    Clock, Done, Fabric, Failure, Lane, LaneId, Loaded, Loader, Question, Settings, View, lane,
-};
-use stampede_actors::shop::Shop;
-use stampede_actors::sku::{self, ByPriority, LocationStock, Part, Remembered, RememberedKey, Sku, Sourcing, Units};
+use stampede_actors::record::{Position, Record};
+use stampede_actors::shell::{Clock, Done, Fabric, Failure, Lane, LaneId, Question, Settings, View, lane};
+use stampede_actors::sku::{self, ByPriority, LocationStock, Part, Sourcing, Units};
 use stampede_actors::time::{Moment, Span, Timestamp};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -106,93 +103,6 @@ impl Journal for TestLog {
     }
 }
 
-/// Reads entities back by replaying what was committed; holds loads back while told to, or until enough is committed.
-pub struct TestLoader {
-    log: Arc<TestLog>,
-    waiting: Mutex<Vec<(EntityId, Position, OnLoaded)>>,
-    paused: AtomicBool,
-    /// Loads fail.
-    pub fails: AtomicBool,
-    /// Whoever asks whether there is something of an entity, which is its directory, panics.
-    pub panics: AtomicBool,
-}
-
-impl TestLoader {
-    pub fn pause(&self, paused: bool) {
-        self.paused.store(paused, Ordering::SeqCst);
-        self.serve();
-    }
-
-    fn serve(&self) {
-        if self.paused.load(Ordering::SeqCst) {
-            return;
-        }
-        let committed = self.log.committed();
-        let (ready, waiting): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut *self.waiting.lock()).into_iter().partition(|(_, at_least, _)| *at_least <= committed);
-        *self.waiting.lock() = waiting;
-        for (entity, _, on_loaded) in ready {
-            on_loaded(Ok(replay(&self.log.committed_records(), &entity)));
-        }
-    }
-}
-
-impl Loader for TestLoader {
-    fn load(&self, entity: EntityId, at_least: Position, on_loaded: OnLoaded) {
-        if self.fails.load(Ordering::SeqCst) {
-            return on_loaded(Err("the projection is behind".to_owned()));
-        }
-        self.waiting.lock().push((entity, at_least, on_loaded));
-        self.serve();
-    }
-
-    fn readable(&self) -> Position {
-        self.log.committed()
-    }
-
-    fn absent(&self, entity: &EntityId) -> bool {
-        assert!(!self.panics.load(Ordering::SeqCst), "a directory that panics");
-        matches!(replay(&self.log.committed_records(), entity), Loaded::Absent)
-    }
-
-    fn remembered(&self, sku: &SkuId, key: RememberedKey) -> Option<Remembered> {
-        let (mut state, mut found) = (Sku::default(), None);
-        for entry in self.log.committed_records().iter().flat_map(|record| &record.entries) {
-            if let (EntityId::Sku(of), Event::Sku(event)) = (&entry.entity, &entry.event)
-                && of == sku
-            {
-                let remembered = state.remembers(event);
-                found = remembered.into_iter().find(|(known, _)| *known == key).map(|(_, what)| what).or(found);
-                state.apply(event);
-            }
-        }
-        found
-    }
-}
-
-/// The state of `entity` after these records; checks that its versions are gap-free (S4).
-pub fn replay(records: &[Record], entity: &EntityId) -> Loaded {
-    let (mut sku, mut cart, mut order) = (Sku::default(), Cart::default(), Order::default());
-    let (mut shop, mut version) = (Shop::default(), 0);
-    for entry in records.iter().flat_map(|record| &record.entries).filter(|entry| entry.entity == *entity) {
-        assert_eq!(entry.version, version + 1, "a gap in the versions of {entity}");
-        version = entry.version;
-        match &entry.event {
-            Event::Sku(event) => sku.apply(event),
-            Event::Cart(event) => cart.apply(event),
-            Event::Order(event) => order.apply(event),
-            Event::Shop(event) => shop.apply(event),
-        }
-    }
-    match entity {
-        _ if version == 0 => Loaded::Absent,
-        EntityId::Sku(_) => Loaded::Sku(Box::new(sku), version),
-        EntityId::Cart(_) => Loaded::Cart(Box::new(cart), version),
-        EntityId::Order(_) => Loaded::Order(Box::new(order), version),
-        EntityId::Shop => Loaded::Shop(Box::new(shop), version),
-    }
-}
-
 /// A clock that is set by hand.
 pub struct TestClock {
     now: Mutex<Moment>,
@@ -252,13 +162,7 @@ impl World {
     pub fn new(adjust: impl FnOnce(&mut Settings)) -> World {
         let log = Arc::new(TestLog::default());
         log.inner.lock().automatic = true;
-        let loader = Arc::new(TestLoader {
-            log: Arc::clone(&log),
-            waiting: Mutex::default(),
-            paused: AtomicBool::new(false),
-            fails: AtomicBool::new(false),
-            panics: AtomicBool::new(false),
-        });
+        let loader = Arc::new(TestLoader::new(&log));
         let clock = Arc::new(TestClock { now: Mutex::new(Moment::at(Timestamp(1_000_000_000))) });
         let rule = Arc::new(PanickingRule::default());
         let mut settings = Settings {

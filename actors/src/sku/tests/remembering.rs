@@ -97,10 +97,30 @@ fn the_store_is_asked_only_when_memory_cannot_know() {
     assert_eq!(sold.unsure_of(&ship(A, 2, 1), at, &terms), Some(RememberedKey::Shipment(A, OpId(2))));
     sold.apply(&shipped(A, 2, 2));
     (0..REMEMBERED_IN_MEMORY as Units).for_each(|n| sold.apply(&received(50 + n)));
-    assert_eq!(sold.unsure_of(&hold_for(A, 1, ORDER), at, &terms), Some(RememberedKey::Hold(A)), "never granted again");
+    assert_eq!(
+        sold.unsure_of(&hold_for(ORDER.hold(0), 1, ORDER), at, &terms),
+        None,
+        "nobody else can have been sold it"
+    );
     assert_eq!(sold.unsure_of(&allocate(A, 3, ORDER), at, &terms), Some(RememberedKey::Hold(A)));
     assert_eq!(sku.unsure_of(&hold(A, 1), Moment::at(after(86_400)), &terms), None, "too long ago");
     assert_eq!(super::sku(&[received(9)]).unsure_of(&hold(A, 1), at, &terms), None, "nothing was dropped");
+}
+
+#[test]
+fn s17_a_clients_hold_that_one_order_has_bought_is_not_granted_to_another() {
+    let mut sku = sku(&[
+        received(9),
+        held(A, 3),
+        Event::Adopted { hold: A, order: ORDER },
+        allocated(A, ORDER),
+        shipped(A, 1, 3),
+    ]);
+    (0..REMEMBERED_IN_MEMORY as Units).for_each(|n| sku.apply(&received(50 + n)));
+    let (at, terms, again) = (Moment::at(NOW), Terms::default(), hold_for(A, 3, OTHER));
+    assert_eq!(sku.unsure_of(&again, at, &terms), Some(RememberedKey::Hold(A)));
+    let known = Remembered { at: NOW, what: What::Hold { closed: Closed::Shipped, order: Some(ORDER) } };
+    assert_eq!(sku.decide(&again, at, &terms, Some(&known)), Err(Refusal::HoldEnded));
 }
 
 #[test]
